@@ -1,0 +1,1 @@
+export { type NodeDeviceOptions, nodeGpu, openDevice } from "./node/dawn.js";

@@ -1,0 +1,64 @@
+import { existsSync } from "node:fs";
+import { Device, type DeviceOptions } from "../runtime/device.js";
+import { ClipCapError } from "../runtime/errors.js";
+
+export interface NodeDeviceOptions extends DeviceOptions {
+  /** Dawn toggles, e.g. `enable-dawn-features=disable_robustness`. Reported by `doctor` and benchmarks. */
+  readonly toggles?: readonly string[];
+}
+
+/**
+ * `create()`'s object must stay referenced for as long as the process uses WebGPU: collected earlier, Node hangs or
+ * crashes (measured with webgpu 0.6.2). One instance per toggle list serves all devices.
+ */
+const instances = new Map<string, GPU>();
+
+/** Dawn's `navigator.gpu` for Node. @throws ClipCapError `no-adapter` when the npm package `webgpu` is missing. */
+export async function nodeGpu(toggles: readonly string[] = []): Promise<GPU> {
+  const key = toggles.join(";");
+  let gpu = instances.get(key);
+  if (!gpu) {
+    useBundledDriver();
+    const webgpu = await import("webgpu").catch((cause) => {
+      throw new ClipCapError("no-adapter", "the npm package webgpu is not installed; run: npm install webgpu", {
+        cause,
+      });
+    });
+    gpu = webgpu.create([...toggles]);
+    instances.set(key, gpu);
+  }
+  return gpu;
+}
+
+/** Opens a device in Node. @throws ClipCapError `no-adapter`. */
+export async function openDevice(options: NodeDeviceOptions = {}): Promise<Device> {
+  const gpu = await nodeGpu(options.toggles);
+  return Device.open(gpu, { whileWaiting: sleepBetweenPolls, ...options });
+}
+
+/** SwiftShader as `scripts/setup-driver.ts` unpacks it where no system driver can be installed. */
+function useBundledDriver(): void {
+  const icd = new URL("../../.cache/swiftshader/vk_swiftshader_icd.json", import.meta.url).pathname;
+  if (!process.env.VK_ICD_FILENAMES && !process.env.VK_DRIVER_FILES && existsSync(icd)) {
+    process.env.VK_ICD_FILENAMES = icd;
+  }
+}
+
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+let waiting = 0;
+
+/**
+ * While any promise is pending Dawn polls on every turn of the event loop, which costs 0.8 of a core and starves a CPU
+ * adapter (1.3-2x slower on two cores). Sleeping 0.3 ms a turn gives the core back; it adds as much latency to a wait.
+ */
+function sleepBetweenPolls(): () => void {
+  const turn = () => {
+    if (waiting === 0) return;
+    Atomics.wait(sleeper, 0, 0, 0.3);
+    setImmediate(turn);
+  };
+  if (waiting++ === 0) setImmediate(turn);
+  return () => {
+    waiting--;
+  };
+}

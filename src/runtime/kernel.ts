@@ -1,0 +1,88 @@
+/**
+ * A kernel is a WGSL body and the facts around it. The header (constants, uniform struct, bindings) is generated from
+ * the same record as the bind-group layout, so the two cannot disagree.
+ */
+export interface KernelSpec {
+  /** Unique per WGSL text: `op.variant`, e.g. `matmul.nt.lane8.r16.f32`. */
+  readonly name: string;
+  readonly bindings: readonly Binding[];
+  /** Members of `u`, in order. Sizes that change at run time are uniforms, so that one pipeline serves all shapes. */
+  readonly uniforms: readonly UniformField[];
+  /** Compile-time numbers: each becomes `const NAME`. Whole numbers are u32, others f32, booleans bool. */
+  readonly constants?: Readonly<Record<string, number | boolean>>;
+  /** Type aliases: each becomes `alias NAME = TYPE`. */
+  readonly aliases?: Readonly<Record<string, string>>;
+  readonly workgroup: readonly [number, number, number];
+  readonly enables?: readonly ("subgroups" | "f16")[];
+  /** WGSL functions in front of the entry point, shared between kernels (activations, weight decoding). */
+  readonly body: string;
+}
+
+export interface Binding {
+  readonly name: string;
+  /** Element type of the runtime-sized array, e.g. `vec4f`, `f32`, `u32`. */
+  readonly type: string;
+  readonly access: "read" | "read_write";
+}
+
+export type UniformField = readonly [name: string, type: "u32" | "f32"];
+
+export function read(name: string, type = "f32"): Binding {
+  return { name, type, access: "read" };
+}
+
+export function write(name: string, type = "f32"): Binding {
+  return { name, type, access: "read_write" };
+}
+
+/** The whole WGSL module: generated header, then the body with `@compute @workgroup_size(..) fn main`. */
+export function wgsl(spec: KernelSpec): string {
+  const lines: string[] = [];
+  for (const feature of spec.enables ?? []) lines.push(`enable ${feature};`);
+  for (const [name, value] of Object.entries(spec.constants ?? {})) lines.push(`const ${name} = ${literal(value)};`);
+  for (const [name, type] of Object.entries(spec.aliases ?? {})) lines.push(`alias ${name} = ${type};`);
+  lines.push(`struct Uniforms { ${spec.uniforms.map(([name, type]) => `${name}: ${type}`).join(", ")} }`);
+  lines.push("@group(0) @binding(0) var<uniform> u: Uniforms;");
+  spec.bindings.forEach((b, i) => {
+    lines.push(`@group(0) @binding(${i + 1}) var<storage, ${b.access}> ${b.name}: array<${b.type}>;`);
+  });
+  lines.push(spec.body.replace("@compute", `@compute @workgroup_size(${spec.workgroup.join(", ")})`).trim());
+  return `${lines.join("\n")}\n`;
+}
+
+function literal(value: number | boolean): string {
+  if (typeof value === "boolean") return String(value);
+  return Number.isInteger(value) ? `${value}u` : `${value}f`;
+}
+
+/** Bytes of the uniform struct: 4 per field, rounded up to 16 as the uniform address space asks. */
+export function uniformBytes(spec: KernelSpec): number {
+  return Math.max(16, Math.ceil((spec.uniforms.length * 4) / 16) * 16);
+}
+
+export function bindGroupLayout(spec: KernelSpec): GPUBindGroupLayoutDescriptor {
+  const visibility = 4; // GPUShaderStage.COMPUTE, which Node has no global for
+  return {
+    label: spec.name,
+    entries: [
+      { binding: 0, visibility, buffer: { type: "uniform" } },
+      ...spec.bindings.map(
+        (b, i): GPUBindGroupLayoutEntry => ({
+          binding: i + 1,
+          visibility,
+          buffer: { type: b.access === "read" ? "read-only-storage" : "storage" },
+        }),
+      ),
+    ],
+  };
+}
+
+/** The lines of WGSL around a compiler message, numbered, the faulty one marked. */
+export function sourceExcerpt(code: string, line: number, around = 3): string {
+  const lines = code.split("\n");
+  const first = Math.max(1, line - around);
+  return lines
+    .slice(first - 1, line + around)
+    .map((text, i) => `${first + i === line ? ">" : " "} ${String(first + i).padStart(4)} | ${text}`)
+    .join("\n");
+}

@@ -1,0 +1,59 @@
+import { ClipCapError } from "./errors.js";
+
+/** Bytes on the GPU, now and at the worst moment, in all and for each label. */
+export interface MemoryReport {
+  readonly used: number;
+  readonly peak: number;
+  readonly limit: number;
+  readonly byLabel: Readonly<Record<string, number>>;
+}
+
+/** The ledger of GPU buffers: every buffer of a device is created and destroyed through it. */
+export class MemoryLedger {
+  private used = 0;
+  private peak = 0;
+  private readonly byLabel = new Map<string, number>();
+  private readonly buffers = new Map<GPUBuffer, { label: string; bytes: number }>();
+
+  constructor(private readonly limit: number) {}
+
+  /** @throws ClipCapError `out-of-memory` before the GPU is asked, when a limit was set and this would exceed it. */
+  admit(label: string, bytes: number): void {
+    if (this.used + bytes > this.limit) {
+      throw new ClipCapError(
+        "out-of-memory",
+        `${label} needs ${megabytes(bytes)} of GPU memory, but ${megabytes(this.used)} of the allowed ` +
+          `${megabytes(this.limit)} are in use; use a smaller model, batch or dtype (f16, q8), or raise maxMemory`,
+      );
+    }
+  }
+
+  add(buffer: GPUBuffer, label: string, bytes: number): void {
+    this.buffers.set(buffer, { label, bytes });
+    this.used += bytes;
+    this.peak = Math.max(this.peak, this.used);
+    this.byLabel.set(label, (this.byLabel.get(label) ?? 0) + bytes);
+  }
+
+  remove(buffer: GPUBuffer): void {
+    const entry = this.buffers.get(buffer);
+    if (!entry) return;
+    this.buffers.delete(buffer);
+    this.used -= entry.bytes;
+    const rest = this.byLabel.get(entry.label)! - entry.bytes;
+    if (rest > 0) this.byLabel.set(entry.label, rest);
+    else this.byLabel.delete(entry.label);
+  }
+
+  all(): GPUBuffer[] {
+    return [...this.buffers.keys()];
+  }
+
+  report(): MemoryReport {
+    return { used: this.used, peak: this.peak, limit: this.limit, byLabel: Object.fromEntries(this.byLabel) };
+  }
+}
+
+export function megabytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}

@@ -1,0 +1,314 @@
+import type { Device } from "./device.js";
+import { type KernelSpec, uniformBytes } from "./kernel.js";
+import { align, type Conflict, type Lifetime, type Plan, planMemory } from "./plan.js";
+import { type DType, elements, storageBytes, Tensor } from "./tensor.js";
+
+/** A number that may change from run to run (position, step, seed), by name. */
+export interface Scalar {
+  readonly scalar: string;
+}
+
+/** One part of a split tensor, for a binding. */
+export interface TensorPart {
+  readonly tensor: Tensor;
+  readonly part: number;
+}
+
+export interface Dispatch {
+  readonly kernel: KernelSpec;
+  /** What it computes, e.g. `gpt2.h3.c_fc`; stands beside the kernel's name in errors and timelines. */
+  readonly label: string;
+  readonly tensors: Readonly<Record<string, Tensor | TensorPart>>;
+  readonly uniforms: Readonly<Record<string, number | Scalar>>;
+  readonly workgroups: readonly [number, number, number];
+  /** Arithmetic of this dispatch (a multiply-add counts two), for benchmarks. */
+  readonly flops?: number;
+}
+
+export interface CompileOptions {
+  /** Bytes between values that tests fill and check. */
+  readonly guardBytes?: number;
+}
+
+interface Encoded {
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly workgroups: readonly [number, number, number];
+}
+
+interface Patch {
+  readonly word: number;
+  readonly type: "u32" | "f32";
+}
+
+/**
+ * A fixed list of dispatches over fixed shapes. Operations are recorded once, planned once (`compile`), then replayed
+ * (`run`): a replay writes the changed scalars, encodes the dispatches with cached bind groups, and allocates nothing.
+ */
+export class Program {
+  readonly dispatches: Dispatch[] = [];
+  private readonly transients: Tensor[] = [];
+  /** Position in `transients` by storage: a reshaped view is the same value. */
+  private readonly index = new Map<unknown, number>();
+  private readonly owned: Tensor[] = [];
+  private readonly kept = new Set<Tensor>();
+  private plan: Plan | undefined;
+  private arenas: GPUBuffer[] = [];
+  private encoded: Encoded[] = [];
+  private uniforms: { buffer: GPUBuffer; words: DataView<ArrayBuffer>; dirty: boolean } | undefined;
+  private readonly patches = new Map<string, Patch[]>();
+
+  constructor(
+    readonly device: Device,
+    readonly label: string,
+  ) {}
+
+  /** A tensor with its own buffer that outlives runs: an input, a cache, decoding state. Freed with the program. */
+  persistent(label: string, shape: readonly number[], dtype: DType = "f32"): Tensor {
+    const tensor = this.device.tensor(`${this.label}.${label}`, shape, dtype, { account: this.label });
+    this.owned.push(tensor);
+    return tensor;
+  }
+
+  /** A value between dispatches; its place is planned. */
+  transient(label: string, shape: readonly number[], dtype: DType = "f32"): Tensor {
+    const bytes = storageBytes(dtype, elements(shape));
+    const tensor = new Tensor(label, shape, dtype, { kind: "transient", program: this, bytes, label });
+    this.index.set(tensor.storage, this.transients.length);
+    this.transients.push(tensor);
+    return tensor;
+  }
+
+  scalar(name: string): Scalar {
+    return { scalar: name };
+  }
+
+  /** Records one dispatch. The kernel's bindings and uniforms must all be given. */
+  dispatch(d: Dispatch): void {
+    const where = `${d.kernel.name} ${d.label}`;
+    for (const b of d.kernel.bindings) if (!d.tensors[b.name]) throw new TypeError(`${where}: no tensor for ${b.name}`);
+    for (const [name] of d.kernel.uniforms) {
+      if (d.uniforms[name] === undefined) throw new TypeError(`${where}: no value for ${name}`);
+    }
+    const { maxWorkgroupsPerDimension: most } = this.device.limits;
+    if (d.workgroups.some((n) => n > most)) {
+      throw new RangeError(`${where}: ${d.workgroups} workgroups; at most ${most} fit in a dimension`);
+    }
+    this.dispatches.push(d);
+  }
+
+  /** Keeps a transient's value readable after the run. */
+  keep(...tensors: Tensor[]): void {
+    for (const t of tensors) this.kept.add(t);
+  }
+
+  /** Plans memory without allocating: bytes of the arenas and the largest binding. */
+  measure(options: CompileOptions = {}): { arenaBytes: number; largestBinding: number; plan: Plan } {
+    const lifetimes = this.lifetimes();
+    const plan = planMemory(lifetimes, this.conflicts(), {
+      alignment: this.device.limits.storageAlignment,
+      maxArenaBytes: this.device.limits.maxBufferBytes,
+      guardBytes: options.guardBytes ?? 0,
+    });
+    return {
+      arenaBytes: plan.arenas.reduce((a, b) => a + b, 0),
+      largestBinding: Math.max(0, ...lifetimes.map((l) => l.bytes)),
+      plan,
+    };
+  }
+
+  /** Plans, allocates, compiles the kernels (in parallel) and makes every bind group. */
+  async compile(options: CompileOptions = {}): Promise<this> {
+    const kernels = this.dispatches.map((d) => this.device.kernel(d.kernel));
+    const { plan, largestBinding } = this.measure(options);
+    if (largestBinding > this.device.limits.maxBindingBytes) {
+      const big = this.transients.find((t) => t.storage.kind === "transient" && t.storage.bytes === largestBinding);
+      throw new RangeError(
+        `${this.label}: ${big?.label} [${big?.shape}] takes ${largestBinding} bytes, above the binding limit of ` +
+          `${this.device.limits.maxBindingBytes}; use a smaller batch`,
+      );
+    }
+    this.plan = plan;
+    this.arenas = plan.arenas.map((bytes, i) => this.device.buffer(`${this.label}.arena${i}`, bytes, this.label));
+    const offsets = this.writeUniforms();
+    const compiled = await this.device.wait(Promise.all(kernels));
+    this.encoded = this.dispatches.map((d, i) => {
+      const { pipeline, layout } = compiled[i]!;
+      return { pipeline, bindGroup: this.bind(d, layout, offsets[i]!), workgroups: d.workgroups };
+    });
+    await this.device.settle();
+    return this;
+  }
+
+  /**
+   * Encodes and submits all dispatches; returns at once. Scalars keep their last value when not given.
+   * `reads` are copied at the end of this run, so that later runs may overwrite them; see `Reading`.
+   */
+  run(values: Readonly<Record<string, number>> = {}, reads: readonly Tensor[] = []): Reading {
+    const { device } = this;
+    device.ensureOpen();
+    this.setScalars(values);
+    const encoder = device.gpu.createCommandEncoder({ label: this.label });
+    const pass = encoder.beginComputePass({ label: this.label });
+    let current: GPUComputePipeline | undefined;
+    for (const { pipeline, bindGroup, workgroups } of this.encoded) {
+      if (pipeline !== current) pass.setPipeline((current = pipeline));
+      pass.setBindGroup(0, bindGroup);
+      pass.dispatchWorkgroups(...workgroups);
+    }
+    pass.end();
+    const copies = reads.map((tensor) => {
+      const { buffer, offset } = this.place(tensor);
+      const bytes = Math.ceil((tensor.size * (tensor.dtype === "f16" ? 2 : tensor.dtype === "q8" ? 1 : 4)) / 4) * 4;
+      const staging = device.takeStaging(bytes);
+      encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+      return { staging, bytes, tensor };
+    });
+    device.gpu.queue.submit([encoder.finish()]);
+    device.counters.submits++;
+    device.counters.dispatches += this.encoded.length;
+    return new Reading(device, copies);
+  }
+
+  /** Buffers and offsets of the plan, for tests that fill and check the bytes between values. */
+  layout(): { arenas: readonly GPUBuffer[]; values: readonly { tensor: Tensor; arena: number; offset: number }[] } {
+    const placements = this.plan?.placements ?? [];
+    return { arenas: this.arenas, values: this.transients.map((tensor, i) => ({ tensor, ...placements[i]! })) };
+  }
+
+  destroy(): void {
+    for (const buffer of this.arenas) this.device.release(buffer);
+    if (this.uniforms) this.device.release(this.uniforms.buffer);
+    for (const tensor of this.owned) this.device.free(tensor);
+    this.arenas = [];
+    this.encoded = [];
+  }
+
+  private lifetimes(): Lifetime[] {
+    const first = new Map<unknown, number>();
+    const last = new Map<unknown, number>();
+    this.dispatches.forEach((d, i) => {
+      for (const t of Object.values(d.tensors)) {
+        const { storage } = whole(t);
+        if (!first.has(storage)) first.set(storage, i);
+        last.set(storage, i);
+      }
+    });
+    for (const t of this.kept) last.set(t.storage, this.dispatches.length);
+    return this.transients.map(({ storage, label }) => ({
+      label,
+      bytes: storage.kind === "transient" ? storage.bytes : 0,
+      first: first.get(storage) ?? 0,
+      last: last.get(storage) ?? 0,
+    }));
+  }
+
+  private conflicts(): Conflict[] {
+    const pairs: Conflict[] = [];
+    for (const d of this.dispatches) {
+      const bound = d.kernel.bindings.map((b) => ({ ...b, id: this.index.get(whole(d.tensors[b.name]!).storage) }));
+      for (const w of bound) {
+        for (const r of bound) {
+          if (w.access !== "read_write" || r.access !== "read" || w.id === undefined || r.id === undefined) continue;
+          if (w.id === r.id) throw new TypeError(`${d.kernel.name} ${d.label}: ${r.name} and ${w.name} are one value`);
+          pairs.push([w.id, r.id]);
+        }
+      }
+    }
+    return pairs;
+  }
+
+  private writeUniforms(): number[] {
+    const { device } = this;
+    const offsets: number[] = [];
+    let size = 0;
+    for (const d of this.dispatches) {
+      offsets.push(size);
+      size += align(uniformBytes(d.kernel), device.limits.uniformAlignment);
+    }
+    const words = new DataView(new ArrayBuffer(Math.max(16, size)));
+    this.dispatches.forEach((d, i) => {
+      d.kernel.uniforms.forEach(([name, type], k) => {
+        const value = d.uniforms[name]!;
+        const word = offsets[i]! + k * 4;
+        if (typeof value === "number") put(words, word, type, value);
+        else this.patches.set(value.scalar, [...(this.patches.get(value.scalar) ?? []), { word, type }]);
+      });
+    });
+    const buffer = device.uniformBuffer(`${this.label}.uniforms`, words.byteLength);
+    this.uniforms = { buffer, words, dirty: true };
+    return offsets;
+  }
+
+  private setScalars(values: Readonly<Record<string, number>>): void {
+    const { uniforms } = this;
+    if (!uniforms) throw new Error(`${this.label}: run before compile`);
+    for (const [name, value] of Object.entries(values)) {
+      const patches = this.patches.get(name);
+      if (!patches) throw new TypeError(`${this.label} has no scalar ${name}`);
+      for (const { word, type } of patches) put(uniforms.words, word, type, value);
+      uniforms.dirty = true;
+    }
+    if (uniforms.dirty) this.device.gpu.queue.writeBuffer(uniforms.buffer, 0, uniforms.words.buffer);
+    uniforms.dirty = false;
+  }
+
+  private bind(d: Dispatch, layout: GPUBindGroupLayout, uniformOffset: number): GPUBindGroup {
+    this.device.counters.bindGroups++;
+    const uniform = { buffer: this.uniforms!.buffer, offset: uniformOffset, size: uniformBytes(d.kernel) };
+    return this.device.gpu.createBindGroup({
+      label: `${d.kernel.name} ${d.label}`,
+      layout,
+      entries: [
+        { binding: 0, resource: uniform },
+        ...d.kernel.bindings.map((b, i) => ({ binding: i + 1, resource: this.place(d.tensors[b.name]!) })),
+      ],
+    });
+  }
+
+  private place(bound: Tensor | TensorPart): { buffer: GPUBuffer; offset: number; size?: number } {
+    const tensor = whole(bound);
+    const { storage } = tensor;
+    if (storage.kind === "buffers") {
+      const part = "part" in bound ? bound.part : 0;
+      if (!("part" in bound) && storage.parts.length > 1) {
+        throw new RangeError(`${tensor.label} is split in ${storage.parts.length}; bind its parts one by one`);
+      }
+      return { buffer: storage.parts[part]!.buffer, offset: 0 };
+    }
+    if (storage.program !== this) throw new TypeError(`${tensor.label} belongs to ${storage.program.label}`);
+    const { arena, offset } = this.plan!.placements[this.index.get(storage)!]!;
+    return { buffer: this.arenas[arena]!, offset, size: storage.bytes };
+  }
+}
+
+/** Values on their way back from a run. Nothing waits until `get` is called. */
+export class Reading {
+  constructor(
+    private readonly device: Device,
+    private readonly copies: readonly { staging: GPUBuffer; bytes: number; tensor: Tensor }[],
+  ) {}
+
+  /** The values in the order they were asked for: f32 as Float32Array, all else as Uint32Array words. */
+  async get(): Promise<(Float32Array | Uint32Array)[]> {
+    const raw = await Promise.all(this.copies.map((c) => this.device.mapStaging(c.staging, c.bytes)));
+    return raw.map((b, i) => (this.copies[i]!.tensor.dtype === "f32" ? new Float32Array(b) : new Uint32Array(b)));
+  }
+
+  async f32(index = 0): Promise<Float32Array> {
+    return (await this.get())[index] as Float32Array;
+  }
+
+  async u32(index = 0): Promise<Uint32Array> {
+    return (await this.get())[index] as Uint32Array;
+  }
+}
+
+function whole(t: Tensor | TensorPart): Tensor {
+  return "tensor" in t ? t.tensor : t;
+}
+
+function put(words: DataView, byte: number, type: "u32" | "f32", value: number): void {
+  if (type === "u32") words.setUint32(byte, value, true);
+  else words.setFloat32(byte, value, true);
+}

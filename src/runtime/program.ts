@@ -104,7 +104,9 @@ export class Program {
 
   /** Plans memory without allocating: bytes of the arenas and the largest binding. */
   measure(options: CompileOptions = {}): { arenaBytes: number; largestBinding: number; plan: Plan } {
-    const lifetimes = this.lifetimes();
+    // Guards are only meaningful where nothing else may later be placed: with them, every value lives to the end.
+    const forever = { first: 0, last: this.dispatches.length };
+    const lifetimes = options.guardBytes ? this.lifetimes().map((l) => ({ ...l, ...forever })) : this.lifetimes();
     const plan = planMemory(lifetimes, this.conflicts(), {
       alignment: this.device.limits.storageAlignment,
       maxArenaBytes: this.device.limits.maxBufferBytes,

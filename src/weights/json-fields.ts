@@ -1,0 +1,88 @@
+import { ClipCapError } from "../runtime/errors.js";
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** Parses a JSON object; throws "bad-weights" naming the file. */
+export function parseJsonObject(file: string, text: string): JsonObject {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new ClipCapError("bad-weights", `${file} is not valid JSON (${(cause as Error).message}).`, { cause });
+  }
+  return asObject(file, value);
+}
+
+/** `value` as an object, or "bad-weights". */
+export function asObject(where: string, value: unknown): JsonObject {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new ClipCapError("bad-weights", `${where} must be a JSON object, not ${show(value)}.`);
+  }
+  return value as JsonObject;
+}
+
+/** Checked access to the fields of a configuration; a missing or null field takes the fallback, where there is one. */
+export class Fields {
+  constructor(
+    /** File and path, for messages: "clip/config.json: vision_config". */
+    readonly where: string,
+    readonly values: JsonObject,
+  ) {}
+
+  /** A whole number in [min, max]. */
+  int(key: string, fallback?: number, min = 1, max = 100_000_000): number {
+    return this.#number(key, fallback, `a whole number from ${min} to ${max}`, (value) => {
+      return Number.isInteger(value) && value >= min && value <= max;
+    });
+  }
+
+  /** A finite number in [min, max]. */
+  float(key: string, fallback: number | undefined, min: number, max: number): number {
+    return this.#number(key, fallback, `a number from ${min} to ${max}`, (value) => value >= min && value <= max);
+  }
+
+  bool(key: string, fallback: boolean): boolean {
+    const value = this.values[key] ?? fallback;
+    if (typeof value !== "boolean") throw this.error(key, "true or false");
+    return value;
+  }
+
+  text(key: string): string | undefined {
+    const value = this.values[key] ?? undefined;
+    if (value !== undefined && typeof value !== "string") throw this.error(key, "a text");
+    return value;
+  }
+
+  /** One of the given words. */
+  word<T extends string>(key: string, words: readonly T[], fallback?: T): T {
+    const value = this.values[key] ?? fallback;
+    const word = words.find((candidate) => candidate === value);
+    if (word === undefined) throw this.error(key, `one of ${words.join(", ")}`);
+    return word;
+  }
+
+  /** The object under `key`, empty when it is missing. */
+  object(key: string): Fields {
+    const where = `${this.where}: ${key}`;
+    return new Fields(where, asObject(where, this.values[key] ?? {}));
+  }
+
+  error(key: string, expected: string): ClipCapError {
+    return new ClipCapError(
+      "bad-weights",
+      `${this.where}: "${key}" must be ${expected}, not ${show(this.values[key])}.`,
+    );
+  }
+
+  #number(key: string, fallback: number | undefined, expected: string, fits: (value: number) => boolean): number {
+    const value = this.values[key] ?? fallback;
+    if (typeof value !== "number" || !fits(value)) throw this.error(key, expected);
+    return value;
+  }
+}
+
+/** A value in an error message, cut short: files are hostile. */
+function show(value: unknown): string {
+  const text = value === undefined ? "missing" : JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}

@@ -1,0 +1,108 @@
+/** Numbers of q, k or v: element (b, t, h, d) at offset + b*batch + t*row + h*head + d. */
+export interface HeadsData {
+  readonly data: ArrayLike<number>;
+  readonly offset: number;
+  readonly row: number;
+  readonly batch: number;
+  readonly head: number;
+}
+
+export interface AttentionShape {
+  readonly batch: number;
+  readonly queries: number;
+  readonly keys: number;
+  readonly heads: number;
+  readonly headSize: number;
+  readonly causal: boolean;
+  readonly keyLengths?: ArrayLike<number>;
+}
+
+/**
+ * out[b, i, h, :] = sum_j softmax_j(q_i . k_j / sqrt(D)) v_j over the keys j that query i sees: j < keyLengths[b], and
+ * j <= i + Tk - Tq when causal. A query that sees nothing gives zeros. Returns f64 [B*Tq, H*D].
+ */
+export function attentionRef(q: HeadsData, k: HeadsData, v: HeadsData, o: AttentionShape): Float64Array {
+  const { batch: B, queries: Tq, keys: Tk, heads: H, headSize: D } = o;
+  const at = (x: HeadsData, b: number, t: number, h: number, d: number) =>
+    x.data[x.offset + b * x.batch + t * x.row + h * x.head + d]!;
+  const out = new Float64Array(B * Tq * H * D);
+  for (let b = 0; b < B; b++) {
+    for (let h = 0; h < H; h++) {
+      for (let i = 0; i < Tq; i++) {
+        const seen = Math.min(o.keyLengths?.[b] ?? Tk, o.causal ? i + Tk - Tq + 1 : Tk);
+        const key = (j: number) => Array.from({ length: D }, (_, d) => at(k, b, j, h, d));
+        const value = (j: number) => Array.from({ length: D }, (_, d) => at(v, b, j, h, d));
+        const query = Array.from({ length: D }, (_, d) => at(q, b, i, h, d));
+        out.set(attendRef(query, key, value, seen), ((b * Tq + i) * H + h) * D);
+      }
+    }
+  }
+  return out;
+}
+
+/** One query against `seen` keys. */
+function attendRef(
+  query: readonly number[],
+  key: (j: number) => readonly number[],
+  value: (j: number) => readonly number[],
+  seen: number,
+): Float64Array {
+  const out = new Float64Array(query.length);
+  const scores: number[] = [];
+  for (let j = 0; j < seen; j++) {
+    const kj = key(j);
+    scores.push(query.reduce((sum, x, d) => sum + x * kj[d]!, 0) / Math.sqrt(query.length));
+  }
+  const top = Math.max(...scores);
+  const weights = scores.map((s) => Math.exp(s - top));
+  const total = weights.reduce((a, b) => a + b, 0);
+  for (let j = 0; j < seen; j++) {
+    value(j).forEach((x, d) => {
+      out[d]! += (weights[j]! / total) * x;
+    });
+  }
+  return out;
+}
+
+export interface CachedAttentionShape {
+  readonly rows: number;
+  readonly tokens: number;
+  readonly heads: number;
+  readonly headSize: number;
+  /** Valid positions, the new tokens included. */
+  readonly keys: number;
+  readonly capacity: number;
+}
+
+/**
+ * The new token t of row r (q from packed qkv [R*T, 3C]) sees the positions j <= keys - T + t; position j of row r lies
+ * in row ancestry[r, j] of the caches [rows, capacity, C]. Returns f64 [R*T, C].
+ */
+export function cachedAttentionRef(
+  qkv: ArrayLike<number>,
+  k: ArrayLike<number>,
+  v: ArrayLike<number>,
+  ancestry: ArrayLike<number>,
+  o: CachedAttentionShape,
+): Float64Array {
+  const { rows: R, tokens: T, heads: H, headSize: D, keys, capacity } = o;
+  const C = H * D;
+  const out = new Float64Array(R * T * C);
+  for (let r = 0; r < R; r++) {
+    for (let t = 0; t < T; t++) {
+      for (let h = 0; h < H; h++) {
+        const slice = (x: ArrayLike<number>, start: number) => Array.from({ length: D }, (_, d) => x[start + d]!);
+        const place = (j: number) => (ancestry[r * capacity + j]! * capacity + j) * C + h * D;
+        const query = slice(qkv, (r * T + t) * 3 * C + h * D);
+        const attended = attendRef(
+          query,
+          (j) => slice(k, place(j)),
+          (j) => slice(v, place(j)),
+          keys - T + t + 1,
+        );
+        out.set(attended, ((r * T + t) * H + h) * D);
+      }
+    }
+  }
+  return out;
+}

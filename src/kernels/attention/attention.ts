@@ -1,0 +1,200 @@
+import type { Device } from "../../runtime/device.js";
+import { ClipCapError } from "../../runtime/errors.js";
+import type { KernelSpec } from "../../runtime/kernel.js";
+import type { Program, Scalar } from "../../runtime/program.js";
+import type { Tensor } from "../../runtime/tensor.js";
+import { directKernel } from "./attention.wgsl.js";
+import { cachedGroupKernel, storeKvKernel } from "./cache.wgsl.js";
+
+/**
+ * Where the heads of one of q, k, v lie: element (b, t, h, d) at offset + b*batch + t*row + h*head + d of `tensor`.
+ * Where D is a multiple of 4 the others should be too, or loads are scalar.
+ */
+export interface HeadsView {
+  readonly tensor: Tensor;
+  readonly offset: number;
+  readonly row: number;
+  readonly batch: number;
+  readonly head: number;
+}
+
+export interface AttentionOptions {
+  /** B sequences of Tq queries and Tk keys, H heads of size D. */
+  readonly batch: number;
+  readonly queries: number;
+  readonly keys: number;
+  readonly heads: number;
+  readonly headSize: number;
+  /** Query i sees the keys j <= i + Tk - Tq. */
+  readonly causal: boolean;
+  /** u32 [B]: sequence b sees the keys j < keyLengths[b]. */
+  readonly keyLengths?: Tensor;
+  readonly label: string;
+  readonly variant?: AttentionVariant;
+}
+
+export type AttentionVariant = "direct";
+
+/** q, k and v of one packed matrix [B*T, 3C], the rows being q|k|v and each of them H heads of C/H. */
+export function packedQkv(qkv: Tensor, B: number, T: number, H: number): [q: HeadsView, k: HeadsView, v: HeadsView] {
+  const C = qkv.size / (B * T * 3);
+  const part = (i: number) => ({ tensor: qkv, offset: i * C, row: 3 * C, batch: T * 3 * C, head: C / H });
+  return [part(0), part(1), part(2)];
+}
+
+export function chooseVariant(_D: number, _aligned: boolean, _device: Pick<Device, "lanes">): AttentionVariant {
+  return "direct";
+}
+
+/**
+ * Softmax attention, out [B*Tq, H*D] = softmax(q k^T / sqrt(D)) v per head, without storing the scores: the softmax is
+ * rescaled as larger scores appear. A query that sees no key gives zeros.
+ * @throws ClipCapError `bad-input` when a view reaches beyond its tensor.
+ */
+export function attention(p: Program, q: HeadsView, k: HeadsView, v: HeadsView, o: AttentionOptions): Tensor {
+  const { batch: B, queries: Tq, keys: Tk, heads: H, headSize: D } = o;
+  checkView("q", q, Tq, o);
+  checkView("k", k, Tk, o);
+  checkView("v", v, Tk, o);
+  const aligned = [D, ...[q, k, v].flatMap((x) => [x.offset, x.row, x.batch, x.head])].every((n) => n % 4 === 0);
+  const width = aligned ? 4 : 1;
+  const variant = o.variant ?? chooseVariant(D, aligned, p.device);
+  const { kernel, queriesPerGroup } = plan(variant, D, aligned);
+  const out = p.transient(o.label, [B * Tq, H * D]);
+  p.dispatch({
+    kernel,
+    label: o.label,
+    // Without lengths the kernel reads none, but a binding needs a buffer.
+    tensors: { q: q.tensor, k: k.tensor, v: v.tensor, lengths: o.keyLengths ?? q.tensor, out },
+    uniforms: {
+      queries: Tq,
+      keys: Tk,
+      heads: H,
+      causal: o.causal ? 1 : 0,
+      hasLengths: o.keyLengths ? 1 : 0,
+      ...strides("q", q, width),
+      ...strides("k", k, width),
+      ...strides("v", v, width),
+    },
+    workgroups: [Math.ceil(Tq / queriesPerGroup), H, B],
+    flops: 4 * B * H * Tq * Tk * D,
+  });
+  return out;
+}
+
+function plan(
+  _variant: AttentionVariant,
+  D: number,
+  aligned: boolean,
+): { kernel: KernelSpec; queriesPerGroup: number } {
+  return { kernel: directKernel(D, aligned ? "vec4f" : "f32"), queriesPerGroup: 64 };
+}
+
+function strides(name: string, x: HeadsView, width: number): Record<string, number> {
+  return {
+    [`${name}Offset`]: x.offset / width,
+    [`${name}Batch`]: x.batch / width,
+    [`${name}Row`]: x.row / width,
+    [`${name}Head`]: x.head / width,
+  };
+}
+
+function checkView(name: string, x: HeadsView, T: number, o: AttentionOptions): void {
+  const last = x.offset + (o.batch - 1) * x.batch + (T - 1) * x.row + (o.heads - 1) * x.head + o.headSize;
+  if (last <= x.tensor.size) return;
+  throw new ClipCapError(
+    "bad-input",
+    `${o.label}: ${name} reaches element ${last} of ${x.tensor.label}, which has ${x.tensor.size}; check its strides`,
+  );
+}
+
+/** One layer's keys and values: persistent tensors [rows, capacity, C]. */
+export interface KvCache {
+  readonly k: Tensor;
+  readonly v: Tensor;
+  readonly rows: number;
+  readonly capacity: number;
+}
+
+export interface StoreKvOptions {
+  /** B sequences of T new tokens, C = H*D. */
+  readonly batch: number;
+  readonly tokens: number;
+  readonly width: number;
+  /** Sequence b goes to cache row b*rowStride. */
+  readonly rowStride: number;
+  /** Position of the first new token. Tokens beyond the capacity are not stored. */
+  readonly start: number | Scalar;
+  readonly label: string;
+}
+
+/**
+ * Copies k and v of packed qkv [B*T, 3C] into the cache.
+ * @throws ClipCapError `bad-input` when the cache has too few rows.
+ */
+export function storeKv(p: Program, qkv: Tensor, cache: KvCache, o: StoreKvOptions): void {
+  const rows = (o.batch - 1) * o.rowStride + 1;
+  if (rows > cache.rows) {
+    throw new ClipCapError("bad-input", `${o.label}: ${rows} rows asked of a cache of ${cache.rows}; make it larger`);
+  }
+  const width = o.width % 4 === 0 ? 4 : 1;
+  const C = o.width / width;
+  p.dispatch({
+    kernel: storeKvKernel(width === 4 ? "vec4f" : "f32"),
+    label: o.label,
+    tensors: { qkv, k: cache.k, v: cache.v },
+    uniforms: { C, T: o.tokens, start: o.start, capacity: cache.capacity, rowStride: o.rowStride },
+    workgroups: [Math.ceil(C / 64), o.tokens, o.batch],
+  });
+}
+
+export interface CachedAttentionOptions {
+  /** R rows of T new tokens each (default 1). */
+  readonly rows: number;
+  readonly tokens?: number;
+  readonly heads: number;
+  readonly headSize: number;
+  /** Valid positions, the T tokens just stored included; at most the cache's capacity. */
+  readonly keys: number | Scalar;
+  readonly label: string;
+  readonly variant?: CachedVariant;
+}
+
+export type CachedVariant = "group";
+
+/**
+ * New tokens against the cache: token t of row r takes its q from packed qkv [R*T, 3C] and sees the positions
+ * j <= keys - T + t. Position j of row r is read from cache row ancestry[r*capacity + j] (u32 [R, capacity]), so beams
+ * share a prefix and are reordered by rewriting indices. Returns [R*T, C].
+ */
+export function cachedAttention(
+  p: Program,
+  qkv: Tensor,
+  cache: KvCache,
+  ancestry: Tensor,
+  o: CachedAttentionOptions,
+): Tensor {
+  const { rows: R, tokens: T = 1, heads: H, headSize: D } = o;
+  const out = p.transient(o.label, [R * T, H * D]);
+  p.dispatch({
+    kernel: cachedGroupKernel(D, D % 4 === 0 ? "vec4f" : "f32"),
+    label: o.label,
+    tensors: { qkv, k: cache.k, v: cache.v, ancestry, out },
+    uniforms: { heads: H, tokens: T, keys: o.keys, capacity: cache.capacity },
+    workgroups: [H, T, R],
+    flops: 4 * R * T * H * D * (typeof o.keys === "number" ? o.keys : cache.capacity),
+  });
+  return out;
+}
+
+/** Head sizes in use: GPT-2 and CLIP (64), mappers of GPT-2 small to xl (96 to 200), tiny models (8, 16). */
+const HEAD_SIZES = [8, 16, 64, 96, 128, 160, 200];
+
+/** Every kernel of this op, for the WGSL check. */
+export function attentionKernels(): KernelSpec[] {
+  const elements = ["vec4f", "f32"] as const;
+  return [
+    ...elements.map((e) => storeKvKernel(e)),
+    ...HEAD_SIZES.flatMap((D) => elements.flatMap((e) => [directKernel(D, e), cachedGroupKernel(D, e)])),
+  ];
+}

@@ -1,0 +1,193 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  type AttentionCase,
+  attentionCases,
+  type CachedAttentionCase,
+  cachedAttentionCases,
+} from "../../src/kernels/attention/attention.cases.js";
+import {
+  type AttentionVariant,
+  attention,
+  type CachedVariant,
+  cachedAttention,
+  type KvCache,
+  packedQkv,
+  storeKv,
+} from "../../src/kernels/attention/attention.js";
+import { attentionRef, cachedAttentionRef, type HeadsData } from "../../src/kernels/attention/attention.ref.js";
+import type { Device } from "../../src/runtime/device.js";
+import { Program } from "../../src/runtime/program.js";
+import { nmse, runOp, testDevice, upload, values } from "./harness.js";
+
+const TOLERANCE = 1e-9;
+let devices: { name: string; device: Device }[] = [];
+
+beforeAll(async () => {
+  devices = [
+    { name: "raised limits", device: await testDevice() },
+    { name: "default limits", device: await testDevice({ limits: "default" }) },
+  ];
+});
+afterAll(() => {
+  for (const { device } of devices) device.close();
+});
+
+/** The three inputs as the case lays them out, and the matrices that hold them. */
+function inputs(c: AttentionCase): { q: HeadsData; k: HeadsData; v: HeadsData } {
+  const { batch: B, queries: Tq, keys: Tk, heads: H, headSize: D } = c;
+  const C = H * D;
+  const fill = (name: string, count: number) => values(`${c.name}/${name}`, count, c.amplitude ?? 1.7);
+  const rows = (data: Float32Array, T: number, columns: number, offset: number): HeadsData => ({
+    data,
+    offset,
+    row: columns,
+    batch: T * columns,
+    head: D,
+  });
+  if (c.layout === "packed") {
+    const qkv = fill("qkv", B * Tq * 3 * C);
+    return { q: rows(qkv, Tq, 3 * C, 0), k: rows(qkv, Tq, 3 * C, C), v: rows(qkv, Tq, 3 * C, 2 * C) };
+  }
+  if (c.layout === "split") {
+    const kv = fill("kv", B * Tk * 2 * C);
+    return { q: rows(fill("q", B * Tq * C), Tq, C, 0), k: rows(kv, Tk, 2 * C, 0), v: rows(kv, Tk, 2 * C, C) };
+  }
+  const heads = (name: string, T: number): HeadsData => {
+    return { data: fill(name, B * H * T * D), offset: 0, row: D, batch: H * T * D, head: T * D };
+  };
+  return { q: heads("q", Tq), k: heads("k", Tk), v: heads("v", Tk) };
+}
+
+async function check(device: Device, c: AttentionCase, variant?: AttentionVariant): Promise<void> {
+  const data = inputs(c);
+  const [out] = await runOp(device, (p) => {
+    const uploaded = new Map<ArrayLike<number>, ReturnType<typeof upload>>();
+    const view = (x: HeadsData) => {
+      const array = x.data as Float32Array;
+      if (!uploaded.has(array)) uploaded.set(array, upload(p, "x", [array.length], array));
+      return { ...x, tensor: uploaded.get(array)! };
+    };
+    const [q, k, v] = [view(data.q), view(data.k), view(data.v)];
+    const keyLengths = c.keyLengths && upload(p, "lengths", [c.batch], c.keyLengths, "u32");
+    return attention(p, q, k, v, { ...c, keyLengths, label: c.name, variant });
+  });
+  expect(nmse(out!, attentionRef(data.q, data.k, data.v, c))).toBeLessThan(TOLERANCE);
+}
+
+function cacheInputs(c: CachedAttentionCase) {
+  const C = c.heads * c.headSize;
+  const fill = (name: string, count: number) => values(`${c.name}/${name}`, count, c.amplitude ?? 1.7);
+  return {
+    qkv: fill("qkv", c.rows * c.tokens * 3 * C),
+    k: fill("k", c.rows * c.capacity * C),
+    v: fill("v", c.rows * c.capacity * C),
+    // Every position of every row comes from some other row.
+    ancestry: Uint32Array.from(values(`${c.name}/a`, c.rows * c.capacity), (x) => Math.floor(((x + 1) / 2) * c.rows)),
+  };
+}
+
+async function checkCached(device: Device, c: CachedAttentionCase, variant?: CachedVariant): Promise<void> {
+  const { qkv, k, v, ancestry } = cacheInputs(c);
+  const C = c.heads * c.headSize;
+  const [out] = await runOp(device, (p) => {
+    const cache: KvCache = {
+      k: upload(p, "k", [c.rows, c.capacity, C], k),
+      v: upload(p, "v", [c.rows, c.capacity, C], v),
+      rows: c.rows,
+      capacity: c.capacity,
+    };
+    const x = upload(p, "qkv", [c.rows * c.tokens, 3 * C], qkv);
+    const a = upload(p, "ancestry", [c.rows, c.capacity], ancestry, "u32");
+    return cachedAttention(p, x, cache, a, { ...c, label: c.name, variant });
+  });
+  expect(nmse(out!, cachedAttentionRef(qkv, k, v, ancestry, c))).toBeLessThan(TOLERANCE);
+}
+
+describe("attention", () => {
+  for (const c of attentionCases) {
+    it(c.name, async () => {
+      for (const { device } of devices) await check(device, c);
+    });
+  }
+
+  it("refuses a view that reaches beyond its tensor", () => {
+    const { device } = devices[0]!;
+    const p = new Program(device, "test");
+    const [q, k, v] = packedQkv(p.persistent("qkv", [4, 48]), 1, 4, 2);
+    const shape = { batch: 1, heads: 2, headSize: 8, causal: false, label: "short" };
+    expect(() => attention(p, q, k, v, { ...shape, queries: 4, keys: 5 })).toThrow(
+      "short: k reaches element 224 of test.qkv, which has 192; check its strides",
+    );
+    p.destroy();
+  });
+});
+
+describe("attention on a cache", () => {
+  for (const c of cachedAttentionCases) {
+    it(c.name, async () => {
+      for (const { device } of devices) await checkCached(device, c);
+    });
+  }
+
+  for (const heads of [3, 4]) {
+    it(`stores what later tokens read: prompt then tokens one by one, H = ${heads}`, async () => {
+      await decodesAsAtOnce(devices[0]!.device, { B: 2, T: 9, prompt: 5, H: heads, D: heads === 3 ? 5 : 16 });
+    });
+  }
+});
+
+/** A prompt and then single tokens through the cache give what one causal attention over all tokens gives. */
+async function decodesAsAtOnce(device: Device, s: { B: number; T: number; prompt: number; H: number; D: number }) {
+  const { B, T, prompt, H, D } = s;
+  const C = H * D;
+  const all = values("qkv", B * T * 3 * C, 1.5);
+  const view = (i: number): HeadsData => ({ data: all, offset: i * C, row: 3 * C, batch: T * 3 * C, head: D });
+  const shape = { batch: B, queries: T, keys: T, heads: H, headSize: D, causal: true };
+  const expected = attentionRef(view(0), view(1), view(2), shape);
+
+  const beams = 2; // sequence b owns rows 2b and 2b + 1; only the first is filled, ancestry points there
+  const rows = B * beams;
+  const p = new Program(device, "prompt");
+  const make = (name: string) => upload(p, name, [rows, T, C], new Float32Array(rows * T * C).fill(9));
+  const cache: KvCache = { k: make("k"), v: make("v"), rows, capacity: T };
+  const tokensOf = (first: number, count: number) =>
+    Float32Array.from({ length: B * count * 3 * C }, (_, i) => {
+      const [b, rest] = [Math.floor(i / (count * 3 * C)), i % (count * 3 * C)];
+      return all[(b * T + first) * 3 * C + rest]!;
+    });
+  const start = upload(p, "start", [B * prompt, 3 * C], tokensOf(0, prompt));
+  storeKv(p, start, cache, { batch: B, tokens: prompt, width: C, rowStride: beams, start: 0, label: "store" });
+  await p.compile();
+  p.run();
+
+  const step = new Program(device, "step");
+  const x = step.persistent("x", [B, 3 * C]);
+  const ancestry = upload(
+    step,
+    "ancestry",
+    [B, T],
+    Array.from({ length: B * T }, (_, i) => Math.floor(i / T) * beams),
+    "u32",
+  );
+  const at = step.scalar("position");
+  storeKv(step, x, cache, { batch: B, tokens: 1, width: C, rowStride: beams, start: at, label: "store" });
+  const out = cachedAttention(step, x, cache, ancestry, {
+    rows: B,
+    heads: H,
+    headSize: D,
+    keys: step.scalar("keys"),
+    label: "a",
+  });
+  step.keep(out);
+  await step.compile();
+  for (let t = prompt; t < T; t++) {
+    device.write(x, tokensOf(t, 1));
+    const got = await step.run({ position: t, keys: t + 1 }, [out]).f32();
+    const wanted = Array.from({ length: B * C }, (_, i) => expected[(Math.floor(i / C) * T + t) * C + (i % C)]!);
+    expect(nmse(got, wanted), `token ${t}`).toBeLessThan(TOLERANCE);
+  }
+  const untouched = new Float32Array(await device.read(cache.k)).subarray(T * C, 2 * T * C);
+  expect(untouched.every((value) => value === 9)).toBe(true);
+  step.destroy();
+  p.destroy();
+}

@@ -20,7 +20,7 @@ export function activation(p: Program, x: Tensor, kind: ActivationKind, { label 
     label,
     tensors: { x, y },
     uniforms: { count, kind: ACTIVATIONS[kind] },
-    workgroups: foldedGrid(Math.ceil(count / KERNEL.workgroup[0]), p.device.limits.maxWorkgroupsPerDimension),
+    workgroups: foldedGrid(Math.ceil(count / KERNEL.workgroup[0]), p.device),
     flops: x.size * 10,
   });
   return y;

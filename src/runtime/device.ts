@@ -70,6 +70,7 @@ export class Device {
   private readonly waiters = new Set<(error: ClipCapError) => void>();
   private allocations: Promise<ClipCapError | undefined>[] = [];
   private failure: ClipCapError | undefined;
+  private zeros: Tensor | undefined;
 
   private constructor(
     readonly gpu: GPUDevice,
@@ -126,6 +127,11 @@ export class Device {
 
   get hasTimestamps(): boolean {
     return this.gpu.features.has("timestamp-query");
+  }
+
+  /** Four zeros, for bindings that a kernel has but a call leaves out. */
+  get empty(): Tensor {
+    return (this.zeros ??= this.tensor("empty", [4]));
   }
 
   /** A persistent tensor with buffers of its own, split between rows where one binding could not hold it. */

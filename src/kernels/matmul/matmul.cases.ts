@@ -1,0 +1,43 @@
+import type { ActivationKind } from "../activation/activation.wgsl.js";
+import type { MatmulShape } from "./matmul.js";
+
+export interface MatmulCase extends MatmulShape {
+  readonly batch?: number;
+  readonly bias?: boolean;
+  readonly residual?: boolean;
+  readonly activation?: ActivationKind;
+}
+
+/** Small shapes around the edges of every tile: 4 columns, 4 and 8 lanes, 8/10/17/25/64 rows, steps of 16 and 32. */
+const EDGES: readonly MatmulCase[] = (["nn", "nt", "tn"] as const).flatMap((layout) => [
+  { layout, M: 1, K: 4, N: 4 },
+  { layout, M: 1, K: 36, N: 33 },
+  { layout, M: 2, K: 64, N: 68, bias: true },
+  { layout, M: 3, K: 12, N: 8, residual: true },
+  { layout, M: 5, K: 100, N: 36, bias: true, activation: "gelu_new" },
+  { layout, M: 8, K: 32, N: 31 },
+  { layout, M: 9, K: 20, N: 40, bias: true, residual: true, activation: "tanh" },
+  { layout, M: 24, K: 44, N: 64 },
+  { layout, M: 52, K: 36, N: 36, bias: true, activation: "quick_gelu" },
+  { layout, M: 68, K: 68, N: 132, bias: true, residual: true },
+  { layout, M: 7, K: 5, N: 3, batch: 4 },
+  { layout, M: 12, K: 16, N: 20, batch: 3, residual: true },
+]);
+
+export const MATMUL_CASES: readonly MatmulCase[] = EDGES;
+
+/** Real shapes, for benchmarks: CLIP ViT-B/32, GPT-2 small (prefill, greedy, beam 5), the MLP mapper, gradients. */
+export const MATMUL_BENCH: readonly (MatmulShape & { readonly of: string })[] = [
+  { of: "clip qkv", layout: "nt", M: 50, K: 768, N: 2304 },
+  { of: "clip fc1", layout: "nt", M: 50, K: 768, N: 3072 },
+  { of: "clip fc2", layout: "nt", M: 50, K: 3072, N: 768 },
+  { of: "gpt2 prefill fc", layout: "nt", M: 10, K: 768, N: 3072 },
+  { of: "gpt2 greedy fc", layout: "nt", M: 1, K: 768, N: 3072 },
+  { of: "gpt2 greedy logits", layout: "nt", M: 1, K: 768, N: 50257 },
+  { of: "gpt2 beam 5 fc", layout: "nt", M: 5, K: 768, N: 3072 },
+  { of: "gpt2 beam 5 logits", layout: "nt", M: 5, K: 768, N: 50257 },
+  { of: "mlp mapper", layout: "nt", M: 1, K: 3840, N: 7680 },
+  { of: "batch of texts", layout: "nt", M: 512, K: 768, N: 3072 },
+  { of: "dX", layout: "nn", M: 512, K: 3072, N: 768 },
+  { of: "dW", layout: "tn", M: 3072, K: 512, N: 768 },
+];

@@ -1,0 +1,313 @@
+import { type Binding, type KernelSpec, read, type UniformField, write } from "../../runtime/kernel.js";
+import { ACTIVATION_WGSL } from "../activation/activation.wgsl.js";
+import { WEIGHT_CODE, type WeightType } from "./weight.wgsl.js";
+
+/**
+ * out[m, n] = act(sum_k A[m, k] B[k, n] + bias[n]) + residual[m, n]
+ *
+ * Layouts say how A and B are stored: nn A[M,K] B[K,N]; nt B[N,K] (a torch Linear's weight); tn A[K,M] (a gradient of
+ * the weight). Batches lie along workgroup_id.z.
+ */
+export type Layout = "nn" | "nt" | "tn";
+
+export const FLAG = { bias: 1, residual: 2 } as const;
+
+const UNIFORMS: readonly UniformField[] = [
+  ["M", "u32"],
+  ["K", "u32"],
+  ["N", "u32"], // columns of this B, which may be one part of a split tensor
+  ["column0", "u32"], // first column of that part in `out`
+  ["outStride", "u32"], // columns of `out`
+  ["aBatch", "u32"],
+  ["bBatch", "u32"],
+  ["flags", "u32"],
+  ["activation", "u32"],
+];
+
+const STORE = /* wgsl */ `
+fn store(batch: u32, row: u32, n: u32, sum: f32) {
+  if (row >= u.M || n >= u.N) { return; }
+  let column = u.column0 + n;
+  let at = (batch * u.M + row) * u.outStride + column;
+  var value = sum * columnScale(n);
+  if ((u.flags & 1u) != 0u) { value += bias[column]; }
+  value = activate(u.activation, value);
+  if ((u.flags & 2u) != 0u) { value += residual[at]; }
+  out[at] = value;
+}
+`;
+
+const PLAIN_SCALE = "fn columnScale(n: u32) -> f32 { return 1.0; }";
+const ROW_SCALE = "fn columnScale(n: u32) -> f32 { return scale[u.column0 + n] * 127.0; }";
+
+function kernel(
+  variant: string,
+  weight: WeightType,
+  access: "vector" | "scalar",
+  rest: Pick<KernelSpec, "constants" | "workgroup" | "enables" | "body">,
+): KernelSpec {
+  const code = WEIGHT_CODE[weight];
+  const vector = access === "vector";
+  const bindings: Binding[] = [
+    read("a", vector ? "vec4f" : "f32"),
+    read("b", vector ? code.vectorType : code.scalarType),
+    read("bias"),
+    read("residual"),
+    write("out"),
+  ];
+  if (weight === "q8") bindings.push(read("scale"));
+  return {
+    ...rest,
+    name: `matmul.${variant}.${weight}`,
+    bindings,
+    uniforms: UNIFORMS,
+    body: [
+      ACTIVATION_WGSL,
+      vector ? code.vector : code.scalar,
+      weight === "q8" ? ROW_SCALE : PLAIN_SCALE,
+      STORE,
+      rest.body,
+    ].join("\n"),
+  };
+}
+
+/**
+ * Lane kernels, for CPU adapters: a workgroup is one subgroup, a lane owns 4 columns of R rows in registers; no shared
+ * memory, no barrier. A load costs a lane the same whether it is uniform or not, so the lanes load A together and hand
+ * it round by shuffles, which are nearly free. 25-34 GFLOP/s on lavapipe with two cores, against 4-6 of the tiles.
+ * All of B's loads stand before the chained fma: that order alone was worth 1.2-1.4x.
+ */
+const LANE_HEAD = /* wgsl */ `
+@compute fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+  let k4 = u.K / 4u;
+  let n = (group.x * LANES + lane) * 4u;
+  let row0 = group.y * R;
+  let aBase = group.z * (u.aBatch / 4u);
+  let bBase = group.z * (u.bBatch / 4u);
+  var sum: array<vec4f, R>;
+`;
+
+const LANE_TAIL = /* wgsl */ `
+  for (var i = 0u; i < R; i++) {
+    for (var j = 0u; j < 4u; j++) { store(group.z, row0 + i, n + j, sum[i][j]); }
+  }
+}
+`;
+
+export function laneNt(lanes: number, rows: number, weight: WeightType): KernelSpec {
+  return kernel(`nt.lane${lanes}.r${rows}`, weight, "vector", {
+    constants: { LANES: lanes, R: rows },
+    workgroup: [lanes, 1, 1],
+    enables: ["subgroups"],
+    body: `${LANE_HEAD}
+  let last = u.N - 1u;
+  let row = vec4u(min(n, last), min(n + 1u, last), min(n + 2u, last), min(n + 3u, last)) * k4 + bBase;
+  for (var k = 0u; k < k4; k += LANES) {
+    let mine = min(k + lane, k4 - 1u);
+    var x: array<vec4f, R>;
+    for (var i = 0u; i < R; i++) { x[i] = a[aBase + min(row0 + i, u.M - 1u) * k4 + mine]; }
+    let steps = min(LANES, k4 - k);
+    for (var q = 0u; q < steps; q++) {
+      let t0 = weight4(row.x + k + q);
+      let t1 = weight4(row.y + k + q);
+      let t2 = weight4(row.z + k + q);
+      let t3 = weight4(row.w + k + q);
+      let b0 = vec4f(t0.x, t1.x, t2.x, t3.x);
+      let b1 = vec4f(t0.y, t1.y, t2.y, t3.y);
+      let b2 = vec4f(t0.z, t1.z, t2.z, t3.z);
+      let b3 = vec4f(t0.w, t1.w, t2.w, t3.w);
+      for (var i = 0u; i < R; i++) {
+        let s = subgroupShuffle(x[i], q);
+        sum[i] = fma(vec4f(s.w), b3, fma(vec4f(s.z), b2, fma(vec4f(s.y), b1, fma(vec4f(s.x), b0, sum[i]))));
+      }
+    }
+  }
+${LANE_TAIL}`,
+  });
+}
+
+export function laneNn(lanes: number, rows: number): KernelSpec {
+  return kernel(`nn.lane${lanes}.r${rows}`, "f32", "vector", {
+    constants: { LANES: lanes, R: rows },
+    workgroup: [lanes, 1, 1],
+    enables: ["subgroups"],
+    body: `${LANE_HEAD}
+  let n4 = u.N / 4u;
+  let column = bBase + min(n / 4u, n4 - 1u);
+  for (var k = 0u; k < k4; k += LANES) {
+    let mine = min(k + lane, k4 - 1u);
+    var x: array<vec4f, R>;
+    for (var i = 0u; i < R; i++) { x[i] = a[aBase + min(row0 + i, u.M - 1u) * k4 + mine]; }
+    let steps = min(LANES, k4 - k);
+    for (var q = 0u; q < steps; q++) {
+      let at = column + (k + q) * 4u * n4;
+      let b0 = weight4(at);
+      let b1 = weight4(at + n4);
+      let b2 = weight4(at + 2u * n4);
+      let b3 = weight4(at + 3u * n4);
+      for (var i = 0u; i < R; i++) {
+        let s = subgroupShuffle(x[i], q);
+        sum[i] = fma(vec4f(s.w), b3, fma(vec4f(s.z), b2, fma(vec4f(s.y), b1, fma(vec4f(s.x), b0, sum[i]))));
+      }
+    }
+  }
+${LANE_TAIL}`,
+  });
+}
+
+/** A lane holds 4 consecutive rows of A at each k, so one load of A serves 4 * LANES rows. */
+export function laneTn(lanes: number): KernelSpec {
+  return kernel(`tn.lane${lanes}`, "f32", "vector", {
+    constants: { LANES: lanes, R: lanes * 4 },
+    workgroup: [lanes, 1, 1],
+    enables: ["subgroups"],
+    body: `${LANE_HEAD}
+  let n4 = u.N / 4u;
+  let m4 = u.M / 4u;
+  let column = bBase + min(n / 4u, n4 - 1u);
+  let mine = aBase + min(row0 / 4u + lane, m4 - 1u);
+  for (var k = 0u; k < u.K; k++) {
+    let x = a[mine + k * m4];
+    let b0 = weight4(column + k * n4);
+    for (var l = 0u; l < LANES; l++) {
+      let s = subgroupShuffle(x, l);
+      sum[4u * l] = fma(vec4f(s.x), b0, sum[4u * l]);
+      sum[4u * l + 1u] = fma(vec4f(s.y), b0, sum[4u * l + 1u]);
+      sum[4u * l + 2u] = fma(vec4f(s.z), b0, sum[4u * l + 2u]);
+      sum[4u * l + 3u] = fma(vec4f(s.w), b0, sum[4u * l + 3u]);
+    }
+  }
+  // k4 belongs to the other layouts
+  _ = k4;
+${LANE_TAIL}`,
+  });
+}
+
+/** One row of A (greedy decoding) on a CPU adapter: a lane owns a column, so B streams through once. */
+export function laneRow(lanes: number, weight: WeightType): KernelSpec {
+  return kernel(`nt.lane${lanes}.gemv`, weight, "vector", {
+    constants: { LANES: lanes },
+    workgroup: [lanes, 1, 1],
+    enables: ["subgroups"],
+    body: /* wgsl */ `
+@compute fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+  let k4 = u.K / 4u;
+  let n = group.x * LANES + lane;
+  let aBase = group.z * (u.aBatch / 4u);
+  let row = group.z * (u.bBatch / 4u) + min(n, u.N - 1u) * k4;
+  var sum = vec4f();
+  for (var k = 0u; k < k4; k += LANES) {
+    let x = a[aBase + min(k + lane, k4 - 1u)];
+    let steps = min(LANES, k4 - k);
+    for (var q = 0u; q < steps; q++) { sum = fma(subgroupShuffle(x, q), weight4(row + k + q), sum); }
+  }
+  store(group.z, 0u, n, dot(sum, vec4f(1.0)));
+}
+`,
+  });
+}
+
+/**
+ * Shared-memory tiles, for GPUs and for shapes that are not multiples of 4: 64 x 64 outputs a workgroup, 4 x 4 a
+ * thread, 16 steps of K at a time (8 KiB of workgroup memory, 256 invocations: inside WebGPU's default limits).
+ */
+export function tile(layout: Layout, weight: WeightType): KernelSpec {
+  return kernel(`${layout}.tile64`, weight, "scalar", {
+    constants: {
+      A_ROW_MAJOR: layout !== "tn",
+      B_ROW_MAJOR: layout !== "nt",
+    },
+    workgroup: [256, 1, 1],
+    body: /* wgsl */ `
+const TILE = 64u;
+const STEP = 16u;
+var<workgroup> tileA: array<f32, 1024>; // [STEP][TILE]
+var<workgroup> tileB: array<f32, 1024>; // [STEP][TILE]
+
+@compute fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let row0 = group.y * TILE;
+  let n0 = group.x * TILE;
+  let aBase = group.z * u.aBatch;
+  let bBase = group.z * u.bBatch;
+  let ty = thread / 16u;
+  let tx = thread % 16u;
+  var sum: array<vec4f, 4>;
+  for (var k0 = 0u; k0 < u.K; k0 += STEP) {
+    for (var i = 0u; i < 4u; i++) {
+      // Neighbouring threads read neighbouring addresses: along K where K is the inner axis, else along the tile.
+      let e = thread + i * 256u;
+      let ak = select(e / TILE, e % STEP, A_ROW_MAJOR);
+      let ar = select(e % TILE, e / STEP, A_ROW_MAJOR);
+      let row = row0 + ar;
+      var x = 0.0;
+      if (row < u.M && k0 + ak < u.K) {
+        x = a[aBase + select((k0 + ak) * u.M + row, row * u.K + k0 + ak, A_ROW_MAJOR)];
+      }
+      tileA[ak * TILE + ar] = x;
+      let bk = select(e % STEP, e / TILE, B_ROW_MAJOR);
+      let bn = select(e / STEP, e % TILE, B_ROW_MAJOR);
+      let n = n0 + bn;
+      var y = 0.0;
+      if (n < u.N && k0 + bk < u.K) {
+        y = weight(bBase + select(n * u.K + k0 + bk, (k0 + bk) * u.N + n, B_ROW_MAJOR));
+      }
+      tileB[bk * TILE + bn] = y;
+    }
+    workgroupBarrier();
+    for (var k = 0u; k < STEP; k++) {
+      let at = k * TILE;
+      let y = vec4f(tileB[at + tx], tileB[at + tx + 16u], tileB[at + tx + 32u], tileB[at + tx + 48u]);
+      for (var i = 0u; i < 4u; i++) { sum[i] = fma(vec4f(tileA[at + ty + 16u * i]), y, sum[i]); }
+    }
+    workgroupBarrier();
+  }
+  for (var i = 0u; i < 4u; i++) {
+    for (var j = 0u; j < 4u; j++) { store(group.z, row0 + ty + 16u * i, n0 + tx + 16u * j, sum[i][j]); }
+  }
+}
+`,
+  });
+}
+
+/** 1-8 rows on a GPU (decoding): 64 threads share the K axis of 4 columns, then add up in workgroup memory. */
+export function fewRows(rows: number, weight: WeightType): KernelSpec {
+  return kernel(`nt.few.r${rows}`, weight, "vector", {
+    constants: { R: rows },
+    workgroup: [64, 1, 1],
+    body: /* wgsl */ `
+var<workgroup> partial: array<vec4f, 64u * R>;
+
+@compute fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let k4 = u.K / 4u;
+  let n = group.x * 4u;
+  let row0 = group.y * R;
+  let aBase = group.z * (u.aBatch / 4u);
+  let last = u.N - 1u;
+  let row = vec4u(min(n, last), min(n + 1u, last), min(n + 2u, last), min(n + 3u, last)) * k4
+    + group.z * (u.bBatch / 4u);
+  var sum: array<vec4f, R>;
+  for (var k = thread; k < k4; k += 64u) {
+    let t0 = weight4(row.x + k);
+    let t1 = weight4(row.y + k);
+    let t2 = weight4(row.z + k);
+    let t3 = weight4(row.w + k);
+    for (var i = 0u; i < R; i++) {
+      let x = a[aBase + min(row0 + i, u.M - 1u) * k4 + k];
+      sum[i] += vec4f(dot(x, t0), dot(x, t1), dot(x, t2), dot(x, t3));
+    }
+  }
+  for (var i = 0u; i < R; i++) { partial[thread * R + i] = sum[i]; }
+  for (var half = 32u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (thread < half) {
+      for (var i = 0u; i < R; i++) { partial[thread * R + i] += partial[(thread + half) * R + i]; }
+    }
+  }
+  workgroupBarrier();
+  if (thread < R) {
+    for (var j = 0u; j < 4u; j++) { store(group.z, row0 + thread, n + j, partial[thread][j]); }
+  }
+}
+`,
+  });
+}

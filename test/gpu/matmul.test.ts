@@ -1,0 +1,144 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { MATMUL_CASES, type MatmulCase } from "../../src/kernels/matmul/matmul.cases.js";
+import { chooseVariant, matmul, type Variant } from "../../src/kernels/matmul/matmul.js";
+import { matmulRef } from "../../src/kernels/matmul/matmul.ref.js";
+import type { Device } from "../../src/runtime/device.js";
+import { dequantizeRows, f16ToF32, f32ToF16, quantizeRows } from "../../src/weights/float.js";
+import { nmse, runOp, testDevice, upload, values } from "./harness.js";
+
+const name = (c: MatmulCase) => `${c.layout} ${c.batch ?? 1}x${c.M}x${c.K}x${c.N} ${c.activation ?? ""}`;
+
+async function check(device: Device, c: MatmulCase, variant?: Variant): Promise<void> {
+  const batch = c.batch ?? 1;
+  const [a, b] = [values(`a ${name(c)}`, batch * c.M * c.K), values(`b ${name(c)}`, batch * c.K * c.N)];
+  const bias = c.bias ? values("bias", c.N) : undefined;
+  const residual = c.residual ? values("residual", batch * c.M * c.N) : undefined;
+  const lead = c.batch ? [c.batch] : [];
+  const [out] = await runOp(device, (p) =>
+    matmul(
+      p,
+      upload(p, "a", [...lead, ...(c.layout === "tn" ? [c.K, c.M] : [c.M, c.K])], a),
+      upload(p, "b", [...lead, ...(c.layout === "nt" ? [c.N, c.K] : [c.K, c.N])], b),
+      {
+        label: "y",
+        layout: c.layout,
+        activation: c.activation,
+        bias: bias && upload(p, "bias", [c.N], bias),
+        residual: residual && upload(p, "residual", [...lead, c.M, c.N], residual),
+        variant,
+      },
+    ),
+  );
+  const expected = matmulRef(a, b, c, { batch, bias, residual, activation: c.activation });
+  expect(nmse(out!, expected)).toBeLessThan(1e-9);
+}
+
+/** Variants that a device can run for a shape, the chosen one included. */
+function variants(device: Device, c: MatmulCase): Variant[] {
+  const all: Variant[] = [{ family: "tile" }];
+  const { lanes } = device;
+  const vectors = c.K % 4 === 0;
+  if (c.layout === "nt" && vectors) {
+    for (const rows of [1, 4, 8]) all.push({ family: "few-rows", rows });
+    if (lanes) for (const rows of [3, 10, 17, 25]) all.push({ family: "lane", lanes, rows });
+    if (lanes && c.M === 1) all.push({ family: "lane-row", lanes });
+  }
+  if (c.layout === "nn" && lanes && vectors && c.N % 4 === 0) all.push({ family: "lane", lanes, rows: 5 });
+  if (c.layout === "tn" && lanes && c.M % 4 === 0 && c.N % 4 === 0)
+    all.push({ family: "lane", lanes, rows: 4 * lanes });
+  return all;
+}
+
+describe.each(["max", "default"] as const)("matmul at %s limits", (limits) => {
+  let device: Device;
+  beforeAll(async () => {
+    device = await testDevice({ limits });
+  });
+  afterAll(() => device.close());
+
+  test.each(MATMUL_CASES.map((c) => [name(c), c] as const))("%s", async (_, c) => {
+    await check(device, c);
+    if (limits === "max") for (const v of variants(device, c)) await check(device, c, v);
+  });
+});
+
+describe("packed and split weights", () => {
+  let device: Device;
+  beforeAll(async () => {
+    device = await testDevice();
+  });
+  afterAll(() => device.close());
+
+  test.each([1, 5, 12, 50])("f16 and q8 weights, %d rows", async (M) => {
+    const [K, N] = [48, 70];
+    const [x, w] = [values("x", M * K), values("w", N * K)];
+    const halves = f32ToF16(w);
+    const q = quantizeRows(w, N, K);
+    const [y16, y8, t16, t8] = await runOp(device, (p) => {
+      const xt = upload(p, "x", [M, K], x);
+      const w16 = device.tensor("w16", [N, K], "f16");
+      device.write(w16, halves);
+      const scale = upload(p, "scale", [N], q.scales);
+      const w8 = device.tensor("w8", [N, K], "q8", { scale });
+      device.write(w8, q.values);
+      const tile = { family: "tile" } as const;
+      return [
+        matmul(p, xt, w16, { label: "y16", layout: "nt" }),
+        matmul(p, xt, w8, { label: "y8", layout: "nt" }),
+        matmul(p, xt, w16, { label: "t16", layout: "nt", variant: tile }),
+        matmul(p, xt, w8, { label: "t8", layout: "nt", variant: tile }),
+      ];
+    });
+    const shape = { layout: "nt", M, K, N } as const;
+    const [r16, r8] = [matmulRef(x, f16ToF32(halves), shape), matmulRef(x, dequantizeRows(q.values, q.scales), shape)];
+    for (const [got, expected] of [
+      [y16, r16],
+      [t16, r16],
+      [y8, r8],
+      [t8, r8],
+    ] as const) {
+      expect(nmse(got!, expected)).toBeLessThan(1e-9);
+    }
+  });
+
+  test("a weight above the binding limit is split and gives the same bits as whole", async () => {
+    const small = await testDevice({ limits: "default" });
+    try {
+      // 147 MiB, as GPT-2's token embedding: two parts at the default limit of 128 MiB.
+      const [M, K, N] = [2, 768, 50257];
+      const x = values("x", M * K);
+      const row = values("w", K);
+      const w = new Float32Array(N * K);
+      for (let n = 0; n < N; n++)
+        w.set(
+          row.map((v) => v * ((n % 97) / 97)),
+          n * K,
+        );
+      const [y] = await runOp(small, (p) => {
+        const wt = small.tensor("wte", [N, K]);
+        expect(wt.storage.kind === "buffers" && wt.storage.parts.length).toBe(2);
+        small.write(wt, w);
+        return matmul(p, upload(p, "x", [M, K], x), wt, { label: "logits", layout: "nt" });
+      });
+      const dots = [0, 1].map((m) => row.reduce((s, v, k) => s + v * x[m * K + k]!, 0));
+      const expected = Float64Array.from({ length: M * N }, (_, i) => dots[Math.floor(i / N)]! * (((i % N) % 97) / 97));
+      expect(nmse(y!, expected)).toBeLessThan(1e-9);
+    } finally {
+      small.close();
+    }
+  });
+});
+
+test("the choice of variant", () => {
+  const cpu = { lanes: 8 };
+  const gpu = { lanes: 0 };
+  const nt = (M: number, K = 768, N = 768) => ({ layout: "nt" as const, M, K, N });
+  expect(chooseVariant(nt(1), cpu)).toEqual({ family: "lane-row", lanes: 8 });
+  expect(chooseVariant(nt(5), cpu)).toEqual({ family: "lane", lanes: 8, rows: 5 });
+  expect(chooseVariant(nt(50), cpu)).toEqual({ family: "lane", lanes: 8, rows: 25 });
+  expect(chooseVariant(nt(50, 767), cpu)).toEqual({ family: "tile" });
+  expect(chooseVariant(nt(1), gpu)).toEqual({ family: "few-rows", rows: 1 });
+  expect(chooseVariant(nt(50), gpu)).toEqual({ family: "tile" });
+  expect(chooseVariant({ layout: "tn", M: 64, K: 7, N: 64 }, cpu)).toEqual({ family: "lane", lanes: 8, rows: 32 });
+  expect(chooseVariant({ layout: "nn", M: 64, K: 64, N: 63 }, cpu)).toEqual({ family: "tile" });
+});

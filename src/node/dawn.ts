@@ -46,19 +46,24 @@ function useBundledDriver(): void {
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 let waiting = 0;
+let sleeping = false;
 
 /**
  * While any promise is pending Dawn polls on every turn of the event loop, which costs 0.8 of a core and starves a CPU
  * adapter (1.3-2x slower on two cores). Sleeping 0.3 ms a turn gives the core back; it adds as much latency to a wait.
  */
 function sleepBetweenPolls(): () => void {
-  const turn = () => {
-    if (waiting === 0) return;
-    Atomics.wait(sleeper, 0, 0, 0.3);
-    setImmediate(turn);
-  };
-  if (waiting++ === 0) setImmediate(turn);
+  waiting++;
+  if (!sleeping) setImmediate(sleepATurn);
+  sleeping = true; // one loop serves all waits: several would add up their sleeps
   return () => {
     waiting--;
   };
+}
+
+function sleepATurn(): void {
+  sleeping = waiting > 0;
+  if (!sleeping) return;
+  Atomics.wait(sleeper, 0, 0, 0.3);
+  setImmediate(sleepATurn);
 }

@@ -12,6 +12,18 @@ export interface DecodeShape {
   readonly maxTokens: number;
   /** Positions of the key/value cache. */
   readonly capacity: number;
+  /** Also allocate the pool of finished hypotheses, which the beam rule `length-normalised` needs. */
+  readonly withPool?: boolean;
+}
+
+/** Finished hypotheses of beam search, `width` slots per image in no order; length 0 marks an empty slot. */
+export interface BeamPool {
+  /** u32 [R, maxTokens]; columns from `length` on are undefined. */
+  readonly tokens: Tensor;
+  /** u32 [R], the stop token included. */
+  readonly length: Tensor;
+  /** f32 [R]: sum of log-probabilities. */
+  readonly score: Tensor;
 }
 
 /**
@@ -33,11 +45,14 @@ export interface DecodeState extends DecodeShape {
   readonly ancestry: Tensor;
   /** u32 [1]: images with a row that has not stopped. */
   readonly remaining: Tensor;
+  /** u32 [R, 4]: where each beam came from in this step (`pickByMean`, `pickByLength`). */
+  readonly moves: Tensor;
+  readonly pool?: BeamPool;
 }
 
 /** Allocates the state. It belongs to the device, so that several programs may share it; see `freeDecodeState`. */
 export function createDecodeState(device: Device, shape: DecodeShape): DecodeState {
-  const { images, width, maxTokens, capacity } = shape;
+  const { images, width, maxTokens, capacity, withPool } = shape;
   for (const [name, n] of Object.entries({ images, width, maxTokens, capacity })) {
     if (!Number.isInteger(n) || n < 1) throw new RangeError(`decode state: ${name} is ${n}; it must be at least 1`);
   }
@@ -57,11 +72,21 @@ export function createDecodeState(device: Device, shape: DecodeShape): DecodeSta
     next: make("next", [rows]),
     ancestry: make("ancestry", [rows, capacity]),
     remaining: make("remaining", [1]),
+    moves: make("moves", [rows, 4]),
+    ...(withPool && {
+      pool: {
+        tokens: make("pool.tokens", [rows, maxTokens]),
+        length: make("pool.length", [rows]),
+        score: make("pool.score", [rows], "f32"),
+      },
+    }),
   };
 }
 
 export function freeDecodeState(device: Device, s: DecodeState): void {
-  for (const t of [s.tokens, s.length, s.score, s.stopped, s.next, s.ancestry, s.remaining]) device.free(t);
+  const { tokens, length, score, stopped, next, ancestry, remaining, moves, pool } = s;
+  const pooled = pool ? [pool.tokens, pool.length, pool.score] : [];
+  for (const t of [tokens, length, score, stopped, next, ancestry, remaining, moves, ...pooled]) device.free(t);
 }
 
 /**
@@ -109,7 +134,10 @@ export function rowsPerLogits(logits: Tensor, state: DecodeState, step: number |
   );
 }
 
-export function checkBeams(state: DecodeState, vocab: number, label: string): void {
+/** @throws RangeError when the state has too many beams, or the vocabulary fewer than `candidates` tokens. */
+export function checkBeams(state: DecodeState, vocab: number, candidates: number, label: string): void {
   if (state.width > MAX_BEAMS) throw new RangeError(`${label}: ${state.width} beams; at most ${MAX_BEAMS}`);
-  if (state.width > vocab) throw new RangeError(`${label}: ${state.width} beams of a vocabulary of ${vocab}`);
+  if (candidates > vocab) {
+    throw new RangeError(`${label}: ${state.width} beams need ${candidates} candidates; the vocabulary has ${vocab}`);
+  }
 }

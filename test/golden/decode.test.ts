@@ -1,0 +1,143 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beamStep } from "../../src/kernels/decode/beam.js";
+import { beamStepRef, greedyStepRef } from "../../src/kernels/decode/decode.ref.js";
+import { greedyStep } from "../../src/kernels/decode/greedy.js";
+import { decodeReads, finalOrder } from "../../src/kernels/decode/results.js";
+import { freeDecodeState } from "../../src/kernels/decode/state.js";
+import type { Device } from "../../src/runtime/device.js";
+import type { TensorFile } from "../../src/weights/tensor-file.js";
+import { goldenJson, goldenTensors } from "../goldens.js";
+import { emptyRows, Scripted, tableRow } from "../gpu/decode-steps.js";
+import { testDevice } from "../gpu/harness.js";
+
+interface BeamCase {
+  readonly name: string;
+  readonly beam: number;
+  readonly steps: number;
+  readonly temperature: number;
+  readonly stop: readonly number[];
+  readonly vocab: number;
+  readonly trace: readonly {
+    readonly tokens: readonly (readonly number[])[];
+    readonly score: readonly number[];
+    readonly length: readonly number[];
+    readonly stopped: readonly boolean[];
+  }[];
+  readonly sequences: readonly (readonly number[])[];
+  readonly mean_logprob: readonly number[];
+  readonly stopped: readonly boolean[];
+}
+
+interface GreedyCase {
+  readonly name: string;
+  readonly steps: number;
+  readonly stop: readonly number[];
+  readonly tokens: readonly number[];
+  readonly logprob: readonly number[];
+}
+
+interface Golden {
+  readonly beam: readonly BeamCase[];
+  readonly greedy: readonly GreedyCase[];
+}
+
+const golden = goldenJson<Golden>("decode.json");
+let tensors: TensorFile;
+let device: Device;
+beforeAll(async () => {
+  tensors = await goldenTensors("decode.safetensors");
+  device = await testDevice();
+});
+afterAll(() => device?.close());
+
+test("the set holds cases of every kind", () => {
+  expect(golden.beam.length).toBeGreaterThanOrEqual(11);
+  expect(golden.greedy.length).toBeGreaterThanOrEqual(2);
+});
+
+describe.each(golden.beam.map((c) => [c.name, c] as const))("beam search %s", (name, c) => {
+  test("every step, the sequences and their mean log-probabilities", async () => {
+    const table = await tensors.readF32(`beam/${name}/table`);
+    const shape = { images: 1, width: c.beam, maxTokens: c.steps, capacity: c.steps, vocab: c.vocab };
+    const script = await Scripted.create(device, shape, (p, logits, state, step, position) =>
+      beamStep(p, logits, state, { label: "beam", step, position, ...c, rule: "mean" }),
+    );
+    let tokens: readonly (readonly number[])[] = Array.from({ length: c.beam }, () => []);
+    for (const [step, want] of c.trace.entries()) {
+      const got = await script.step(
+        tokens.map((t) => tableRow(table, c.vocab, t)),
+        { position: step },
+      );
+      tokens = got.rows.map((r) => r.tokens);
+      expect(tokens).toEqual(want.tokens);
+      expect(got.rows.map((r) => r.length)).toEqual(want.length);
+      expect(got.rows.map((r) => r.stopped)).toEqual(want.stopped);
+      want.score.forEach((score, b) => {
+        expect(got.rows[b]!.score).toBeCloseTo(score, 4);
+      });
+      expect(got.remaining).toBe(want.stopped.every((x) => x) ? 0 : 1);
+    }
+    const { state } = script;
+    const final = async () => {
+      const values = await Promise.all(
+        decodeReads(state).map(async (t) => {
+          const bytes = await device.read(t);
+          return t.dtype === "f32" ? new Float32Array(bytes) : new Uint32Array(bytes);
+        }),
+      );
+      return finalOrder(state, values)[0]!;
+    };
+    const captions = await final();
+    expect(captions.map((d) => d.tokens)).toEqual(c.sequences);
+    expect(captions.map((d) => d.stopped)).toEqual(c.stopped);
+    captions.forEach((d, i) => {
+      expect(d.score / d.tokens.length).toBeCloseTo(c.mean_logprob[i]!, 5);
+    });
+    if (captions.every((d) => d.stopped)) {
+      // A batch goes on until its last image has ended: the result of this one stays to the bit.
+      await script.step(
+        tokens.map((t) => tableRow(table, c.vocab, t)),
+        { position: c.trace.length },
+      );
+      expect(await final()).toEqual(captions);
+    }
+    script.destroy();
+    freeDecodeState(device, state);
+  });
+
+  test("the reference agrees", async () => {
+    const table = await tensors.readF32(`beam/${name}/table`);
+    let rows = emptyRows(c.beam);
+    for (const want of c.trace) {
+      const logits = rows.map((r) => tableRow(table, c.vocab, r.tokens));
+      rows = [...beamStepRef(rows, logits, c.stop, c.temperature).rows];
+      expect(rows.map((r) => r.tokens)).toEqual(want.tokens);
+      rows.forEach((r, b) => {
+        expect(r.score).toBeCloseTo(want.score[b]!, 10);
+      });
+    }
+  });
+});
+
+test.each(golden.greedy.map((c) => [c.name, c] as const))("greedy %s", async (name, c) => {
+  const table = await tensors.readF32(`greedy/${name}/table`);
+  const script = await Scripted.create(
+    device,
+    { images: 1, width: 1, maxTokens: c.steps, capacity: 1, vocab: 23 },
+    (p, logits, state, step) => greedyStep(p, logits, state, { label: "greedy", step, stop: c.stop }),
+  );
+  let [row] = emptyRows(1);
+  let score = 0;
+  for (const [step, token] of c.tokens.entries()) {
+    const logits = tableRow(table, 23, c.tokens.slice(0, step));
+    row = greedyStepRef(row!, logits, c.stop);
+    const [got] = (await script.step([logits])).rows;
+    score += c.logprob[step]!;
+    expect([row.tokens[step], got!.tokens[step]]).toEqual([token, token]);
+    expect(row.score).toBeCloseTo(score, 10);
+    expect(got!.score).toBeCloseTo(score, 5);
+    expect(got!.stopped).toBe(c.stop.includes(token));
+  }
+  script.destroy();
+  freeDecodeState(device, script.state);
+});

@@ -160,11 +160,12 @@ describe("refusals name the file and say what to do", () => {
     await expect(decodeImage(path)).rejects.toThrow(path);
   });
 
-  test("a missing file, a path through a file, a folder", async () => {
+  test("a missing file, a path through a file, a folder, a device", async () => {
     await expect(decodeImage(join(folder, "none.jpg"))).rejects.toMatchObject({ code: "not-found" });
     await writeFile(join(folder, "plain"), "x");
     await expect(decodeImage(join(folder, "plain", "x.jpg"))).rejects.toThrow("does not exist; check the path.");
     await expect(decodeImage(folder)).rejects.toThrow(`${folder} is a folder; give an image file.`);
+    await expect(decodeImage("/dev/null")).rejects.toThrow("/dev/null is not a regular file; save the image first.");
   });
 
   test("more pixels than the limit, before they are decoded", async () => {

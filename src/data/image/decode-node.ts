@@ -78,6 +78,7 @@ async function readImageFile(path: string): Promise<Uint8Array> {
   try {
     const info = await stat(path);
     if (info.isDirectory()) throw new ClipCapError("bad-image", `${path} is a folder; give an image file.`);
+    if (!info.isFile()) throw new ClipCapError("bad-image", `${path} is not a regular file; save the image first.`);
     if (info.size > MAX_FILE_BYTES) {
       throw new ClipCapError(
         "bad-image",

@@ -1,0 +1,59 @@
+import { type KernelSpec, read, write } from "../../runtime/kernel.js";
+import { ELEMENT_WGSL, ELEMENTS_PER_GROUP } from "../grid.js";
+
+/** How a table is stored: f32 by vec4 or by element, f16 two and q8 four to a word (both by vec4). */
+export type TableKind = "f32.vec4f" | "f32.scalar" | "f16" | "q8";
+
+interface TableCode {
+  readonly bound: string;
+  readonly V: "vec4f" | "f32";
+  /** WGSL of the value at `at` (in units of V), a part of row `id`. */
+  readonly value: string;
+}
+
+const TABLES: Readonly<Record<TableKind, TableCode>> = {
+  "f32.vec4f": { bound: "vec4f", V: "vec4f", value: "table[at]" },
+  "f32.scalar": { bound: "f32", V: "f32", value: "table[at]" },
+  f16: { bound: "vec2u", V: "vec4f", value: "vec4f(unpack2x16float(table[at].x), unpack2x16float(table[at].y))" },
+  // Shifts with sign instead of unpack4x8snorm: exact, and -128 is not clamped.
+  q8: {
+    bound: "u32",
+    V: "vec4f",
+    value: "scale[id] * vec4f(vec4i(vec4u(table[at]) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(24u))",
+  },
+};
+
+/**
+ * y[i] = table[ids[i]] for the ids in [first, end), the rows that this part of the table holds. Where `clear` is 1, the
+ * rows of ids that no part holds (id >= vocabulary) become zero.
+ */
+export function embeddingKernel(kind: TableKind): KernelSpec {
+  const { bound, V, value } = TABLES[kind];
+  const scale = kind === "q8" ? [read("scale")] : [];
+  return {
+    name: `embedding.${kind}`,
+    bindings: [read("ids", "u32"), read("table", bound), ...scale, write("y", V)],
+    uniforms: [
+      ["count", "u32"],
+      ["width", "u32"],
+      ["first", "u32"],
+      ["end", "u32"],
+      ["vocabulary", "u32"],
+      ["clear", "u32"],
+    ],
+    workgroup: [ELEMENTS_PER_GROUP, 1, 1],
+    aliases: { V },
+    body: /* wgsl */ `${ELEMENT_WGSL}
+@compute fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = element(global, groups);
+  if (i >= u.count * u.width) { return; }
+  let id = ids[i / u.width];
+  if (id >= u.first && id < u.end) {
+    let at = (id - u.first) * u.width + i % u.width;
+    y[i] = ${value};
+  } else if (u.clear == 1u && id >= u.vocabulary) {
+    y[i] = V();
+  }
+}`,
+  };
+}

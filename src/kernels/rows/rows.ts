@@ -1,0 +1,165 @@
+import type { KernelSpec } from "../../runtime/kernel.js";
+import type { Program, Scalar } from "../../runtime/program.js";
+import type { Tensor } from "../../runtime/tensor.js";
+import { expectShape, rowsOf } from "../check.js";
+import { elementGrid, vectorOf } from "../grid.js";
+import { addRowsKernel, copyRowsKernel } from "./rows.wgsl.js";
+
+/** Which rows of x go to which rows of y; see `copyRowsKernel`. Distances are in rows. */
+interface RowMap {
+  readonly count: number;
+  readonly period: number;
+  readonly from: readonly [first: number, group: number, item: number];
+  readonly to: readonly [first: number, group: number];
+}
+
+function copyRows(p: Program, x: Tensor, y: Tensor, label: string, { count, period, from, to }: RowMap): void {
+  const [rows, columns] = rowsOf(x);
+  const last = (n: number) => Math.max(0, n - 1);
+  const groups = Math.ceil(count / period);
+  const highest = from[0] + last(groups) * from[1] + last(Math.min(period, count)) * from[2];
+  if (count < 1 || period < 1 || from[0] < 0 || highest >= rows) {
+    throw new RangeError(`${label}: ${count} rows from ${from[0]} to ${highest}, but ${x.label} has ${rows} rows`);
+  }
+  const vector = vectorOf(columns);
+  const width = columns / vector;
+  p.dispatch({
+    kernel: copyRowsKernel(vector),
+    label,
+    tensors: { x, y },
+    uniforms: {
+      count,
+      width,
+      period,
+      from_first: from[0],
+      from_group: from[1],
+      from_item: from[2],
+      to_first: to[0],
+      to_group: to[1],
+    },
+    workgroups: elementGrid(count * width, p.device),
+  });
+}
+
+export interface GatherOptions {
+  readonly start: number;
+  readonly stride: number;
+  readonly count: number;
+  readonly label: string;
+}
+
+/**
+ * Rows start, start + stride, ...: x [rows, C] -> [count, C]. The last tokens of sequences of T: start T - 1, stride T.
+ * @throws RangeError when a row lies outside x.
+ */
+export function gatherRows(p: Program, x: Tensor, { start, stride, count, label }: GatherOptions): Tensor {
+  const y = p.transient(label, [count, rowsOf(x)[1]]);
+  copyRows(p, x, y, label, { count, period: 1, from: [start, stride, 0], to: [0, 1] });
+  return y;
+}
+
+export interface SliceOptions {
+  readonly batch: number;
+  readonly from: number;
+  readonly to: number;
+  readonly label: string;
+}
+
+/**
+ * Items [from, to) of every sequence: x [B*T, C] -> [B*(to - from), C].
+ * @throws RangeError when x has no B equal sequences or [from, to) is not within them.
+ */
+export function sliceRows(p: Program, x: Tensor, { batch, from, to, label }: SliceOptions): Tensor {
+  const [rows, columns] = rowsOf(x);
+  const length = rows / batch;
+  if (!Number.isInteger(length) || from < 0 || from >= to || to > length) {
+    throw new RangeError(`${label}: items ${from} to ${to} of ${batch} sequences in ${x.label} [${x.shape}]`);
+  }
+  const period = to - from;
+  const y = p.transient(label, [batch * period, columns]);
+  copyRows(p, x, y, label, { count: batch * period, period, from: [from, length, 1], to: [0, period] });
+  return y;
+}
+
+export interface ConcatOptions {
+  readonly batch: number;
+  /** b is one sequence [Tb, C] that follows every sequence of a. */
+  readonly shared?: boolean;
+  readonly label: string;
+}
+
+/**
+ * Joins sequences: a [B*Ta, C] and b [B*Tb, C] (or a shared [Tb, C]) -> [B*(Ta + Tb), C].
+ * @throws RangeError when the rows are no B equal sequences, or the columns differ.
+ */
+export function concatRows(p: Program, a: Tensor, b: Tensor, options: ConcatOptions): Tensor {
+  const { batch, label, shared = false } = options;
+  const [rowsA, columns] = rowsOf(a);
+  const [rowsB, columnsB] = rowsOf(b);
+  const lengthA = rowsA / batch;
+  const lengthB = shared ? rowsB : rowsB / batch;
+  if (columns !== columnsB || !Number.isInteger(lengthA) || !Number.isInteger(lengthB)) {
+    throw new RangeError(
+      `${label}: cannot join ${a.label} [${a.shape}] and ${b.label} [${b.shape}] in ${batch} sequences`,
+    );
+  }
+  const length = lengthA + lengthB;
+  const y = p.transient(label, [batch * length, columns]);
+  copyRows(p, a, y, label, { count: rowsA, period: lengthA, from: [0, lengthA, 1], to: [0, length] });
+  copyRows(p, b, y, label, {
+    count: batch * lengthB,
+    period: lengthB,
+    from: [0, shared ? 0 : lengthB, 1],
+    to: [lengthA, length],
+  });
+  return y;
+}
+
+export interface AddPositionsOptions {
+  /** Row of the table for the first item of each sequence; a scalar while decoding. */
+  readonly start: number | Scalar;
+  /** Items per sequence, T. */
+  readonly period: number;
+  readonly label: string;
+}
+
+/**
+ * y[b, t] = x[b, t] + table[start + t]: x [B*T, C], table [P, C] -> [B*T, C].
+ * @throws RangeError when a fixed start leaves the table; a scalar start is the caller's to check.
+ */
+export function addPositions(p: Program, x: Tensor, table: Tensor, options: AddPositionsOptions): Tensor {
+  const { start, period, label } = options;
+  const [rows, columns] = rowsOf(x);
+  expectShape(label, table, [table.rows, columns]);
+  const last = (typeof start === "number" ? start : 0) + Math.min(period, rows) - 1;
+  if (last >= table.rows) {
+    throw new RangeError(`${label}: position ${last} is beyond ${table.label}, which has ${table.rows}`);
+  }
+  const vector = vectorOf(columns);
+  const width = columns / vector;
+  const y = p.transient(label, x.shape);
+  p.dispatch({
+    kernel: addRowsKernel(vector),
+    label,
+    tensors: { x, table, y },
+    uniforms: { count: rows, width, start, period },
+    workgroups: elementGrid(rows * width, p.device),
+    flops: x.size,
+  });
+  return y;
+}
+
+export interface AddOptions {
+  readonly label: string;
+}
+
+/** a + b, element by element, of one shape. In models the matmul epilogue adds residuals; here it stands alone. */
+export function add(p: Program, a: Tensor, b: Tensor, { label }: AddOptions): Tensor {
+  expectShape(label, b, a.shape);
+  const [rows, columns] = rowsOf(a);
+  return addPositions(p, a, b.reshape(rows, columns), { start: 0, period: rows, label });
+}
+
+export function rowKernels(): KernelSpec[] {
+  return ([4, 1] as const).flatMap((vector) => [copyRowsKernel(vector), addRowsKernel(vector)]);
+}

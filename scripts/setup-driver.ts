@@ -255,12 +255,12 @@ function sha256(bytes: Buffer): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** Runs a command to its end and returns its output. Throws SetupFailure with its last line of complaint (npm's log aside). */
+/** Runs a command to its end and returns its output. Throws SetupFailure with npm's error code or the last complaint. */
 function run(command: readonly string[], input = ""): string {
   const child = spawnSync(command[0]!, command.slice(1), { cwd: ROOT, encoding: "utf8", input, maxBuffer: 64 << 20 });
   if (child.status === 0) return child.stdout;
-  const lines = (child.stderr ?? "").split("\n").filter((line) => /\S/.test(line) && !/complete log/.test(line));
-  const complaint = child.error?.message ?? lines.at(-1) ?? `exit code ${child.status}`;
+  const lines = (child.stderr ?? "").trim().split("\n");
+  const complaint = child.error?.message ?? (lines.find((line) => line.startsWith("npm error code")) || lines.at(-1));
   throw new SetupFailure(`\`${command.join(" ")}\` failed: ${complaint}`);
 }
 

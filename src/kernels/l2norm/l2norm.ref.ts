@@ -1,0 +1,11 @@
+/** x / ||x|| for each row of x [rows, C] in f64; zeros for a row of zeros. */
+export function l2NormalizeRef(x: ArrayLike<number>, columns: number): Float64Array {
+  const y = new Float64Array(x.length);
+  for (let start = 0; start < x.length; start += columns) {
+    let squares = 0;
+    for (let c = 0; c < columns; c++) squares += x[start + c]! ** 2;
+    if (squares === 0) continue;
+    for (let c = 0; c < columns; c++) y[start + c] = x[start + c]! / Math.sqrt(squares);
+  }
+  return y;
+}

@@ -1,0 +1,32 @@
+import type { KernelSpec } from "../../runtime/kernel.js";
+import type { Program } from "../../runtime/program.js";
+import type { Tensor } from "../../runtime/tensor.js";
+import { rowsOf } from "../check.js";
+import { foldedGrid } from "../grid.js";
+import { chooseRowGroup, ROW_GROUPS, type RowGroup } from "../rowgroup.js";
+import { l2NormalizeKernel } from "./l2norm.wgsl.js";
+
+export interface L2NormalizeOptions {
+  readonly label: string;
+  readonly variant?: RowGroup;
+}
+
+/** y = x / ||x|| over the last axis, without epsilon (SPEC 1.2): x [..., C] -> [..., C]. A row of zeros stays zeros. */
+export function l2Normalize(p: Program, x: Tensor, options: L2NormalizeOptions): Tensor {
+  const { label, variant = chooseRowGroup(p.device) } = options;
+  const [rows, columns] = rowsOf(x);
+  const y = p.transient(label, x.shape);
+  p.dispatch({
+    kernel: l2NormalizeKernel(variant),
+    label,
+    tensors: { x, y },
+    uniforms: { rows, columns },
+    workgroups: foldedGrid(rows, p.device),
+    flops: 4 * x.size,
+  });
+  return y;
+}
+
+export function l2NormalizeKernels(): KernelSpec[] {
+  return ROW_GROUPS.map(l2NormalizeKernel);
+}

@@ -1,0 +1,48 @@
+import { type KernelSpec, read, write } from "../../runtime/kernel.js";
+import { type RowGroup, rowGroupParts } from "../rowgroup.js";
+
+/** One workgroup per row, element by element: rows of any length. `logarithm` is 1 for log-softmax. */
+export function softmaxKernel(group: RowGroup): KernelSpec {
+  const { suffix, functions, spec } = rowGroupParts(group);
+  return {
+    name: `softmax.${suffix}`,
+    bindings: [read("x"), write("y")],
+    uniforms: [
+      ["rows", "u32"],
+      ["columns", "u32"],
+      ["logarithm", "u32"],
+    ],
+    ...spec,
+    body: /* wgsl */ `${functions}
+// A masked element lies 3.4e38 below; exp(-104) is already 0 in f32.
+fn power(x: f32, highest: f32) -> f32 { return exp(max(x - highest, -104.0)); }
+
+@compute fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = group.y * groups.x + group.x;
+  if (row >= u.rows) { return; }
+  let start = row * u.columns;
+
+  var highest = -3.4e38;
+  for (var i = lane; i < u.columns; i += SIZE) { highest = max(highest, x[start + i]); }
+  highest = maxOver(highest, lane);
+
+  var sum = 0.0;
+  for (var i = lane; i < u.columns; i += SIZE) { sum += power(x[start + i], highest); }
+  sum = sumOver(sum, lane);
+
+  let log_sum = log(sum);
+  for (var i = lane; i < u.columns; i += SIZE) {
+    let v = x[start + i];
+    if (u.logarithm == 1u) {
+      y[start + i] = v - highest - log_sum;
+    } else {
+      y[start + i] = power(v, highest) / sum;
+    }
+  }
+}`,
+  };
+}

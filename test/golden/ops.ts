@@ -1,0 +1,53 @@
+import { expect } from "vitest";
+import { syntheticTensor } from "../../src/weights/synthetic.js";
+import { goldenJson, goldenTensors, readI32 } from "../goldens.js";
+import { nmse } from "../gpu/harness.js";
+
+/** One case of ops.json; "sampled" ones store 256 results and take their inputs from the value formula. */
+export interface OpCase {
+  readonly op: string;
+  readonly case: string;
+  readonly attrs: Readonly<Record<string, number>>;
+  readonly sampled: boolean;
+  readonly formula?: Readonly<
+    Record<string, { readonly name: string; readonly shape: number[]; readonly std: number }>
+  >;
+}
+
+const { seed, cases } = goldenJson<{ readonly seed: number; readonly cases: readonly OpCase[] }>("ops.json");
+const tensors = await goldenTensors("ops.safetensors");
+
+/** The cases of one operation as rows for `it.each`. @throws when there are none: such a test would prove nothing. */
+export function opCases(op: string): (readonly [name: string, c: OpCase])[] {
+  const found = cases.filter((c) => c.op === op);
+  if (found.length === 0) throw new Error(`ops.json has no case of ${op}`);
+  return found.map((c) => [c.case, c]);
+}
+
+export async function opInput(
+  c: OpCase,
+  name: string,
+): Promise<{ readonly shape: number[]; readonly data: Float32Array }> {
+  const f = c.formula?.[name];
+  if (f) return { shape: f.shape, data: syntheticTensor(f.name, f.shape, seed, f.std) };
+  const key = `${c.case}/${name}`;
+  return { shape: [...tensors.tensors.get(key)!.shape], data: await tensors.readF32(key) };
+}
+
+export function opIds(c: OpCase, name: string): Promise<Int32Array> {
+  return readI32(tensors, `${c.case}/${name}`);
+}
+
+/** Compares every stored element of `out` (NMSE at most 1e-9). */
+export async function expectOut(c: OpCase, got: ArrayLike<number>): Promise<void> {
+  const out = `${c.case}/out`;
+  if (!c.sampled) return expect(nmse(got, await tensors.readF32(out))).toBeLessThanOrEqual(1e-9);
+  const index = await readI32(tensors, `${out}.sample_index`);
+  const sample = await tensors.readF32(`${out}.sample`);
+  expect(
+    nmse(
+      Array.from(index, (i) => got[i]!),
+      sample,
+    ),
+  ).toBeLessThanOrEqual(1e-9);
+}

@@ -1,0 +1,25 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { L2_NORM_CASES } from "../../src/kernels/l2norm/l2norm.cases.js";
+import { l2Normalize } from "../../src/kernels/l2norm/l2norm.js";
+import { l2NormalizeRef } from "../../src/kernels/l2norm/l2norm.ref.js";
+import { runnableRowGroups } from "../../src/kernels/rowgroup.js";
+import type { Device } from "../../src/runtime/device.js";
+import { nmse, runOp, testDevice, upload, values } from "./harness.js";
+
+describe("l2Normalize", () => {
+  let device: Device;
+  beforeAll(async () => {
+    device = await testDevice({ limits: "default" });
+  });
+  afterAll(() => device.close());
+
+  it.each(L2_NORM_CASES)("$name [$rows, $columns]", async ({ name, rows, columns, scale }) => {
+    const x = values(name, rows * columns, scale);
+    for (const variant of runnableRowGroups(device)) {
+      const [y] = await runOp(device, (p) =>
+        l2Normalize(p, upload(p, "x", [rows, columns], x), { label: "y", variant }),
+      );
+      expect(nmse(y!, l2NormalizeRef(x, columns)), JSON.stringify(variant)).toBeLessThan(1e-12);
+    }
+  });
+});

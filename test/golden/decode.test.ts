@@ -7,7 +7,7 @@ import { freeDecodeState } from "../../src/kernels/decode/state.js";
 import type { Device } from "../../src/runtime/device.js";
 import type { TensorFile } from "../../src/weights/tensor-file.js";
 import { goldenJson, goldenTensors } from "../goldens.js";
-import { emptyRows, Scripted, tableRow } from "../gpu/decode-steps.js";
+import { emptyRows, readAll, Scripted, tableRow } from "../gpu/decode-steps.js";
 import { testDevice } from "../gpu/harness.js";
 
 interface BeamCase {
@@ -78,15 +78,7 @@ describe.each(golden.beam.map((c) => [c.name, c] as const))("beam search %s", (n
       expect(got.remaining).toBe(want.stopped.every((x) => x) ? 0 : 1);
     }
     const { state } = script;
-    const final = async () => {
-      const values = await Promise.all(
-        decodeReads(state).map(async (t) => {
-          const bytes = await device.read(t);
-          return t.dtype === "f32" ? new Float32Array(bytes) : new Uint32Array(bytes);
-        }),
-      );
-      return finalOrder(state, values)[0]!;
-    };
+    const final = async () => finalOrder(state, await readAll(device, decodeReads(state)))[0]!;
     const captions = await final();
     expect(captions.map((d) => d.tokens)).toEqual(c.sequences);
     expect(captions.map((d) => d.stopped)).toEqual(c.stopped);

@@ -14,7 +14,7 @@ export interface Snapshot {
   readonly extra: readonly (Float32Array | Uint32Array)[];
 }
 
-export type Record = (p: Program, logits: Tensor, state: DecodeState, step: Scalar, position: Scalar) => void;
+export type RecordSteps = (p: Program, logits: Tensor, state: DecodeState, step: Scalar, position: Scalar) => void;
 
 /** Decoding with logits from a script: one program, run once per step with the logits that the test uploads. */
 export class Scripted {
@@ -30,7 +30,7 @@ export class Scripted {
   static async create(
     device: Device,
     shape: DecodeShape & { readonly vocab: number },
-    record: Record,
+    record: RecordSteps,
     state: DecodeState = createDecodeState(device, shape),
     extra: readonly Tensor[] = [],
   ): Promise<Scripted> {
@@ -90,4 +90,14 @@ export function emptyRows(count: number): RowRef[] {
 export function tableRow(table: Float32Array, vocab: number, tokens: readonly number[]): Float32Array {
   const at = (tokens.length * vocab + (tokens.at(-1) ?? 0)) * vocab;
   return table.subarray(at, at + vocab);
+}
+
+/** The contents of persistent tensors. */
+export function readAll(device: Device, tensors: readonly Tensor[]): Promise<(Float32Array | Uint32Array)[]> {
+  return Promise.all(
+    tensors.map(async (t) => {
+      const bytes = await device.read(t);
+      return t.dtype === "f32" ? new Float32Array(bytes) : new Uint32Array(bytes);
+    }),
+  );
 }

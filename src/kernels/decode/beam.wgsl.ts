@@ -202,10 +202,10 @@ export const fillPool: KernelSpec = {
 @compute fn main(@builtin(global_invocation_id) at: vec3u) {
   let column = at.x;
   if (column > u.step || u.step >= u.maxTokens) { return; }
-  let move = moves[at.y];
-  if (move.y == 0u) { return; }
-  var token = move.z;
-  if (column < u.step) { token = tokens[(move.y - 1u) * u.maxTokens + column]; }
+  let taken = moves[at.y];
+  if (taken.y == 0u) { return; }
+  var token = taken.z;
+  if (column < u.step) { token = tokens[(taken.y - 1u) * u.maxTokens + column]; }
   poolTokens[at.y * u.maxTokens + column] = token;
 }`,
 };

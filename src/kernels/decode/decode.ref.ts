@@ -113,35 +113,36 @@ export function pooledStepRef(
   stop: readonly number[],
   temperature = 1,
   alpha = 1,
-): PooledRef & { readonly margin: number } {
+): PooledRef & BeamStepRef {
   const beams = image.rows.length;
   if (image.rows[0]!.stopped) {
     const rows = image.rows.map((row) => appendRef(row, 0, 0, stop));
-    return { rows, pool: image.pool, margin: Number.POSITIVE_INFINITY };
+    return { rows, source: rows.map((_, b) => b), pool: image.pool, margin: Number.POSITIVE_INFINITY };
   }
   const wanted = beams + stop.length;
   const candidates = sources(image.rows).flatMap((b) => {
     const logp = logSoftmax(logits[b]!, temperature > 0 ? temperature : 1);
-    return topIndices(logp, wanted).map((token) => ({
-      row: image.rows[b]!,
-      token,
-      sum: image.rows[b]!.score + logp[token]!,
-    }));
+    return topIndices(logp, wanted).map((token) => ({ b, token, sum: image.rows[b]!.score + logp[token]! }));
   });
   const sums = candidates.map((c) => c.sum);
-  const order = topIndices(sums, wanted + 1);
+  const order = topIndices(sums, sums.length);
   const pool = [...image.pool];
-  const rows: RowRef[] = [];
-  for (const [rank, i] of order.entries()) {
-    const { row, token, sum } = candidates[i]!;
-    const tokens = [...row.tokens, token];
-    if (rows.length === beams) break;
-    if (!stop.includes(token)) rows.push({ tokens, length: tokens.length, score: sum, stopped: false });
+  const live: { readonly row: RowRef; readonly b: number }[] = [];
+  let rank = 0;
+  for (; live.length < beams; rank++) {
+    const { b, token, sum } = candidates[order[rank]!]!;
+    const tokens = [...image.rows[b]!.tokens, token];
+    if (!stop.includes(token)) live.push({ b, row: { tokens, length: tokens.length, score: sum, stopped: false } });
     else if (rank < beams) offerRef(pool, { tokens, score: sum }, alpha);
   }
   const worst = Math.min(...pool.map((h) => (h ? normalised(h, alpha) : Number.NEGATIVE_INFINITY)));
-  const stopped = normalised(rows[0]!, alpha) <= worst;
-  return { rows: rows.map((row) => ({ ...row, stopped })), pool, margin: smallestGap(order.map((i) => sums[i]!)) };
+  const stopped = normalised(live[0]!.row, alpha) <= worst;
+  return {
+    rows: live.map((l) => ({ ...l.row, stopped })),
+    source: live.map((l) => l.b),
+    pool,
+    margin: smallestGap(order.slice(0, rank + 1).map((c) => sums[c]!)),
+  };
 }
 
 export function normalised(h: FinishedRef, alpha: number): number {

@@ -30,13 +30,13 @@ fn decay(difference: f32) -> f32 { return exp(max(difference, -1e30) * u.inverse
 
 /**
  * Stage 1: every thread scans its share of one row and leaves (maximum, sum of exp) and its K best candidates.
- * part is [rows, K + 1, parts], entry 0 = the two sums. Rows start anywhere (V = 50,257 is odd): the row is read as
- * the aligned vec4s that touch it, and what lies outside is masked.
+ * part is [rows, K + 1, parts], entry 0 = the two sums. Rows start anywhere (V = 50,257 is odd). Aligned vec4 loads would
+ * group the terms of a sum by where the row starts, and equal rows would differ in the last bit: four scalar loads.
  */
 export function partialTop(k: number, threads: number): KernelSpec {
   return {
     name: `decode.top.k${k}.t${threads}`,
-    bindings: [read("logits", "vec4f"), write("part", "vec2u")],
+    bindings: [read("logits"), write("part", "vec2u")],
     uniforms: [
       ["vocab", "u32"],
       ["parts", "u32"],
@@ -50,15 +50,14 @@ ${LIST}
   let row = group.y;
   let mine = group.x * THREADS + local;
   let start = row * u.vocab;
-  let end = (start + u.vocab + 3u) / 4u;
   clearList();
   var m = LOWEST;
   var sum = 0.0;
-  for (var q = start / 4u + mine; q < end; q += u.parts) {
-    // Before the row this wraps to a huge number, so one comparison finds both ends.
-    let at = vec4u(4u * q) + vec4u(0u, 1u, 2u, 3u) - vec4u(start);
+  for (var i = 4u * mine; i < u.vocab; i += 4u * u.parts) {
+    let at = vec4u(i) + vec4u(0u, 1u, 2u, 3u);
     let inside = at < vec4u(u.vocab);
-    let x = select(vec4f(LOWEST), logits[q], inside);
+    let q = start + min(at, vec4u(u.vocab - 1u));
+    let x = select(vec4f(LOWEST), vec4f(logits[q.x], logits[q.y], logits[q.z], logits[q.w]), inside);
     let top = max(max(x.x, x.y), max(x.z, x.w));
     if (top > m) {
       sum *= decay(m - top);

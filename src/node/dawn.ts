@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { Device, type DeviceOptions } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 
@@ -18,7 +17,6 @@ export async function nodeGpu(toggles: readonly string[] = []): Promise<GPU> {
   const key = toggles.join(";");
   let gpu = instances.get(key);
   if (!gpu) {
-    useBundledDriver();
     const webgpu = await import("webgpu").catch((cause) => {
       throw new ClipCapError("no-adapter", "the npm package webgpu is not installed; run: npm install webgpu", {
         cause,
@@ -34,14 +32,6 @@ export async function nodeGpu(toggles: readonly string[] = []): Promise<GPU> {
 export async function openDevice(options: NodeDeviceOptions = {}): Promise<Device> {
   const gpu = await nodeGpu(options.toggles);
   return Device.open(gpu, { whileWaiting: sleepBetweenPolls, ...options });
-}
-
-/** SwiftShader as `scripts/setup-driver.ts` unpacks it where no system driver can be installed. */
-function useBundledDriver(): void {
-  const icd = new URL("../../.cache/swiftshader/vk_swiftshader_icd.json", import.meta.url).pathname;
-  if (!process.env.VK_ICD_FILENAMES && !process.env.VK_DRIVER_FILES && existsSync(icd)) {
-    process.env.VK_ICD_FILENAMES = icd;
-  }
 }
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4));

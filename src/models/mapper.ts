@@ -1,0 +1,92 @@
+import { linear } from "../kernels/matmul/matmul.js";
+import { concatRows, sliceRows } from "../kernels/rows/rows.js";
+import type { Program } from "../runtime/program.js";
+import type { Tensor } from "../runtime/tensor.js";
+import type { MapperConfig } from "../weights/config.js";
+import { type BlockWeights, block, selfAttention } from "./block.js";
+import type { LinearWeights, WeightLoader } from "./weights.js";
+
+/** From CLIP's embedding to K vectors in GPT-2's input space. */
+export type Mapper = MlpMapper | TransformerMapper;
+
+export interface MlpMapper {
+  readonly config: Extract<MapperConfig, { type: "mlp" }>;
+  readonly fc1: LinearWeights;
+  readonly fc2: LinearWeights;
+}
+
+export interface TransformerMapper {
+  readonly config: Extract<MapperConfig, { type: "transformer" }>;
+  readonly linear: LinearWeights;
+  /** [K, C]: learned, the same for every image; the output is what becomes of them. */
+  readonly prefixConst: Tensor;
+  readonly blocks: readonly BlockWeights[];
+}
+
+/** The original's layer norms have torch's default epsilon; no file says so. */
+const EPS = 1e-5;
+
+export async function loadMapper(w: WeightLoader, c: MapperConfig): Promise<Mapper> {
+  const { prefixLength: K, clipWidth, gptWidth: C } = c;
+  if (c.type === "mlp") {
+    const inner = Math.floor((C * K) / 2);
+    return {
+      config: c,
+      fc1: await w.linear("clip_project.model.0", [inner, clipWidth]),
+      fc2: await w.linear("clip_project.model.2", [C * K, inner]),
+    };
+  }
+  const blocks: BlockWeights[] = [];
+  for (let i = 0; i < c.layers; i++) {
+    const at = `clip_project.transformer.layers.${i}`;
+    blocks.push({
+      norm1: await w.norm(`${at}.norm1`, C),
+      qkv: { weight: await loadQkv(w, at, C) },
+      project: await w.linear(`${at}.attn.project`, [C, C]),
+      norm2: await w.norm(`${at}.norm2`, C),
+      fc1: await w.linear(`${at}.mlp.fc1`, [2 * C, C]),
+      fc2: await w.linear(`${at}.mlp.fc2`, [C, 2 * C]),
+    });
+  }
+  return {
+    config: c,
+    linear: await w.linear("clip_project.linear", [c.clipLength * C, clipWidth]),
+    prefixConst: await w.vector("clip_project.prefix_const", [K, C]),
+    blocks,
+  };
+}
+
+/** The file keeps q apart from k|v; stacked they are the q|k|v of the other models (SPEC 1.1, K/V packing). */
+function loadQkv(w: WeightLoader, at: string, C: number): Promise<Tensor> {
+  return w.stack(
+    [
+      [`${at}.attn.to_queries.weight`, C],
+      [`${at}.attn.to_keys_values.weight`, 2 * C],
+    ],
+    C,
+  );
+}
+
+/** clip [B, clipWidth] -> prefix [B*K, C]; `hidden` [B*(C+K), C] only from the transformer. */
+export function mapper(p: Program, m: Mapper, clip: Tensor): { readonly prefix: Tensor; readonly hidden: Tensor[] } {
+  const B = clip.shape[0]!;
+  const { prefixLength: K, gptWidth: C } = m.config;
+  if ("fc1" in m) {
+    const { fc1, fc2 } = m;
+    const h = linear(p, clip, fc1.weight, { bias: fc1.bias, activation: "tanh", label: "mapper.fc1" });
+    const y = linear(p, h, fc2.weight, { bias: fc2.bias, label: "mapper.fc2" }); // [B, K*C]
+    return { prefix: y.reshape(B * K, C), hidden: [] };
+  }
+  const { clipLength, heads } = m.config;
+  const spread = linear(p, clip, m.linear.weight, { bias: m.linear.bias, label: "mapper.linear" });
+  const spreadRows = spread.reshape(B * clipLength, C);
+  let x = concatRows(p, spreadRows, m.prefixConst, { batch: B, shared: true, label: "mapper.tokens" });
+  const T = clipLength + K;
+  const hidden = [x];
+  for (const [i, weights] of m.blocks.entries()) {
+    const attend = selfAttention(p, { batch: B, tokens: T, heads, causal: false });
+    x = block(p, x, weights, { activation: "relu", eps: EPS, label: `mapper.h${i}` }, attend);
+    hidden.push(x);
+  }
+  return { prefix: sliceRows(p, x, { batch: B, from: clipLength, to: T, label: "mapper.prefix" }), hidden };
+}

@@ -1,0 +1,189 @@
+import type { Device } from "../runtime/device.js";
+import { ClipCapError } from "../runtime/errors.js";
+import type { Tensor } from "../runtime/tensor.js";
+import { f32ToF16, quantizeRows } from "../weights/float.js";
+import { type TensorFile, tensorInfo } from "../weights/tensor-file.js";
+
+/** How matrices are kept on the GPU. Vectors (biases, norms, positions) are always f32. */
+export type WeightDType = "f32" | "f16" | "q8";
+
+export interface WeightOptions {
+  readonly dtype: WeightDType;
+  /** The label under which `device.memory()` counts them. */
+  readonly account: string;
+  /** Called with the bytes of the file's tensors that have been uploaded since the last call. */
+  readonly onBytes?: (bytes: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** A torch Linear: weight [out, in], bias [out]. */
+export interface LinearWeights {
+  readonly weight: Tensor;
+  readonly bias?: Tensor;
+}
+
+export interface NormWeights {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+}
+
+/** Rows are read, converted and written in pieces of about this many bytes of f32. */
+const PIECE_BYTES = 16 * 2 ** 20;
+/** The queue copies what is written to it; waiting this often bounds the host's memory while a model loads. */
+const FLUSH_BYTES = 64 * 2 ** 20;
+
+/**
+ * Uploads tensors of one file. All matrices end up as [out, in], whatever the file's layout, so that a single family
+ * of kernels serves every linear layer; q, k and v are stacked into one matrix.
+ */
+export class WeightLoader {
+  readonly tensors: Tensor[] = [];
+  private unflushed = 0;
+
+  constructor(
+    readonly device: Device,
+    readonly file: TensorFile,
+    private readonly options: WeightOptions,
+  ) {}
+
+  has(name: string): boolean {
+    return this.file.tensors.has(name);
+  }
+
+  /** f32 tensors of the given shape, concatenated along the first axis when there are several. */
+  async vector(names: string | readonly string[], shape: readonly number[]): Promise<Tensor> {
+    const list = typeof names === "string" ? [names] : names;
+    const each = [shape[0]! / list.length, ...shape.slice(1)];
+    const out = this.allocate(list.join("|"), shape, "f32");
+    for (const [i, name] of list.entries()) {
+      this.expect(name, each);
+      this.device.write(out, await this.file.readF32(name), i * each[0]!);
+      await this.wrote(name);
+    }
+    return out;
+  }
+
+  /** [out, in] matrices of equal shape, stacked along `out`. */
+  matrix(names: string | readonly string[], [rows, columns]: readonly [number, number]): Promise<Tensor> {
+    const list = typeof names === "string" ? [names] : names;
+    const pieces = list.map((name) => [name, rows / list.length] as const);
+    return this.stack(pieces, columns);
+  }
+
+  /** [out, in] matrices, each with its number of rows, stacked along `out`. */
+  async stack(pieces: readonly (readonly [name: string, rows: number])[], columns: number): Promise<Tensor> {
+    const total = pieces.reduce((n, [, rows]) => n + rows, 0);
+    const label = pieces.map(([name]) => name).join("|");
+    const out = this.allocate(label, [total, columns], this.packedType(columns));
+    const step = Math.max(1, Math.floor(PIECE_BYTES / (4 * columns)));
+    let first = 0;
+    for (const [name, rows] of pieces) {
+      this.expect(name, [rows, columns]);
+      for (let row = 0; row < rows; row += step) {
+        const end = Math.min(rows, row + step);
+        this.put(out, await this.file.readF32(name, { rows: [row, end] }), first + row);
+      }
+      first += rows;
+      await this.wrote(name);
+    }
+    return out;
+  }
+
+  /** GPT-2's Conv1D keeps [in, out]; turned to [out, in]. */
+  async conv1d(name: string, [rows, columns]: readonly [number, number]): Promise<Tensor> {
+    this.expect(name, [columns, rows]);
+    const out = this.allocate(name, [rows, columns], this.packedType(columns));
+    this.put(out, transpose(await this.file.readF32(name), columns, rows), 0);
+    await this.wrote(name);
+    return out;
+  }
+
+  async norm(name: string, width: number): Promise<NormWeights> {
+    return {
+      weight: await this.vector(`${name}.weight`, [width]),
+      bias: await this.vector(`${name}.bias`, [width]),
+    };
+  }
+
+  /** A torch Linear (or several stacked) of the given out and in sizes. */
+  async linear(
+    names: string | readonly string[],
+    shape: readonly [number, number],
+    { bias = true } = {},
+  ): Promise<LinearWeights> {
+    const list = typeof names === "string" ? [names] : names;
+    return {
+      weight: await this.matrix(suffixed(list, ".weight"), shape),
+      ...(bias && { bias: await this.vector(suffixed(list, ".bias"), [shape[0]]) }),
+    };
+  }
+
+  free(): void {
+    for (const tensor of this.tensors) this.device.free(tensor);
+  }
+
+  private packedType(columns: number): WeightDType {
+    return columns % 4 === 0 ? this.options.dtype : "f32"; // packed rows must fill whole words
+  }
+
+  private allocate(label: string, shape: readonly number[], dtype: WeightDType): Tensor {
+    const { account } = this.options;
+    const scale = dtype === "q8" ? this.device.tensor(`${label}.scale`, [shape[0]!], "f32", { account }) : undefined;
+    const tensor = this.device.tensor(label, shape, dtype, { account, scale });
+    this.tensors.push(tensor);
+    return tensor;
+  }
+
+  private put(tensor: Tensor, values: Float32Array, row: number): void {
+    if (tensor.dtype === "f16") {
+      this.device.write(tensor, f32ToF16(values), row);
+    } else if (tensor.dtype === "q8") {
+      const columns = tensor.shape[1]!;
+      const q = quantizeRows(values, values.length / columns, columns);
+      this.device.write(tensor, q.values, row);
+      this.device.write(tensor.scale!, q.scales, row);
+    } else {
+      this.device.write(tensor, values, row);
+    }
+    this.unflushed += values.byteLength;
+  }
+
+  private async wrote(name: string): Promise<void> {
+    this.options.onBytes?.(tensorInfo(this.file, name).byteLength);
+    if (this.options.signal?.aborted) throw new ClipCapError("aborted", `loading ${this.file.name} was stopped`);
+    if (this.unflushed < FLUSH_BYTES) return;
+    this.unflushed = 0;
+    await this.device.settle();
+    await this.device.idle();
+  }
+
+  private expect(name: string, shape: readonly number[]): void {
+    const info = tensorInfo(this.file, name);
+    const squeeze = (s: readonly number[]) => s.join("x");
+    const same = info.shape.reduce((a, b) => a * b, 1) === shape.reduce((a, b) => a * b, 1);
+    if (same && (info.shape[0] ?? 1) === (shape[0] ?? 1)) return;
+    throw new ClipCapError(
+      "bad-weights",
+      `${this.file.name}: ${name} is ${squeeze(info.shape)}, but the config file asks for ${squeeze(shape)}; ` +
+        "use the config.json that belongs to these weights",
+    );
+  }
+}
+
+function suffixed(names: readonly string[], suffix: string): string[] {
+  return names.map((n) => n + suffix);
+}
+
+/** [rows, columns] -> [columns, rows], in blocks that stay in the cache. */
+function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
+  const BLOCK = 32;
+  const out = new Float32Array(values.length);
+  for (let r0 = 0; r0 < rows; r0 += BLOCK) {
+    const r1 = Math.min(rows, r0 + BLOCK);
+    for (let c0 = 0; c0 < columns; c0 += BLOCK) {
+      const c1 = Math.min(columns, c0 + BLOCK);
+      for (let c = c0; c < c1; c++) for (let r = r0; r < r1; r++) out[c * rows + r] = values[r * columns + c]!;
+    }
+  }
+  return out;
+}

@@ -10,6 +10,7 @@ import {
   attention,
   type CachedVariant,
   cachedAttention,
+  chooseVariant,
   type KvCache,
   packedQkv,
   storeKv,
@@ -58,7 +59,7 @@ function inputs(c: AttentionCase): { q: HeadsData; k: HeadsData; v: HeadsData } 
   return { q: heads("q", Tq), k: heads("k", Tk), v: heads("v", Tk) };
 }
 
-async function check(device: Device, c: AttentionCase, variant?: AttentionVariant): Promise<void> {
+async function compute(device: Device, c: AttentionCase, variant?: AttentionVariant): Promise<ArrayLike<number>> {
   const data = inputs(c);
   const [out] = await runOp(device, (p) => {
     const uploaded = new Map<ArrayLike<number>, ReturnType<typeof upload>>();
@@ -71,7 +72,7 @@ async function check(device: Device, c: AttentionCase, variant?: AttentionVarian
     const keyLengths = c.keyLengths && upload(p, "lengths", [c.batch], c.keyLengths, "u32");
     return attention(p, q, k, v, { ...c, keyLengths, label: c.name, variant });
   });
-  expect(nmse(out!, attentionRef(data.q, data.k, data.v, c))).toBeLessThan(TOLERANCE);
+  return out!;
 }
 
 function cacheInputs(c: CachedAttentionCase) {
@@ -86,7 +87,7 @@ function cacheInputs(c: CachedAttentionCase) {
   };
 }
 
-async function checkCached(device: Device, c: CachedAttentionCase, variant?: CachedVariant): Promise<void> {
+async function computeCached(device: Device, c: CachedAttentionCase, variant?: CachedVariant) {
   const { qkv, k, v, ancestry } = cacheInputs(c);
   const C = c.heads * c.headSize;
   const [out] = await runOp(device, (p) => {
@@ -100,15 +101,39 @@ async function checkCached(device: Device, c: CachedAttentionCase, variant?: Cac
     const a = upload(p, "ancestry", [c.rows, c.capacity], ancestry, "u32");
     return cachedAttention(p, x, cache, a, { ...c, label: c.name, variant });
   });
-  expect(nmse(out!, cachedAttentionRef(qkv, k, v, ancestry, c))).toBeLessThan(TOLERANCE);
+  return out!;
 }
 
 describe("attention", () => {
   for (const c of attentionCases) {
     it(c.name, async () => {
-      for (const { device } of devices) await check(device, c);
+      const data = inputs(c);
+      const expected = attentionRef(data.q, data.k, data.v, c);
+      for (const { name, device } of devices) {
+        const chosen = chooseVariant(c.headSize % 4 === 0, device);
+        for (const variant of new Set([chosen, "tile"] as const)) {
+          expect(nmse(await compute(device, c, variant), expected), `${name}, ${variant}`).toBeLessThan(TOLERANCE);
+        }
+      }
     });
   }
+
+  it("takes lanes only where the device has them and all strides are whole vectors", () => {
+    expect(chooseVariant(true, { lanes: 8 })).toBe("lanes");
+    expect(chooseVariant(true, { lanes: 0 })).toBe("tile");
+    expect(chooseVariant(false, { lanes: 8 })).toBe("tile");
+  });
+
+  it("refuses heads that do not fit in workgroup memory", () => {
+    const { device } = devices[0]!;
+    const p = new Program(device, "test");
+    const [q, k, v] = packedQkv(p.persistent("qkv", [1, 3 * 244]), 1, 1, 1);
+    const shape = { batch: 1, queries: 1, keys: 1, heads: 1, causal: false, label: "wide" };
+    expect(() => attention(p, q, k, v, { ...shape, headSize: 244 })).toThrow(
+      "wide: heads of size 244; this kernel takes 1 to 240, use more heads for the same width",
+    );
+    p.destroy();
+  });
 
   it("refuses a view that reaches beyond its tensor", () => {
     const { device } = devices[0]!;
@@ -125,7 +150,15 @@ describe("attention", () => {
 describe("attention on a cache", () => {
   for (const c of cachedAttentionCases) {
     it(c.name, async () => {
-      for (const { device } of devices) await checkCached(device, c);
+      const { qkv, k, v, ancestry } = cacheInputs(c);
+      const expected = cachedAttentionRef(qkv, k, v, ancestry, c);
+      for (const { name, device } of devices) {
+        for (const variant of [undefined, "group"] as const) {
+          expect(nmse(await computeCached(device, c, variant), expected), `${name}, ${variant}`).toBeLessThan(
+            TOLERANCE,
+          );
+        }
+      }
     });
   }
 

@@ -62,6 +62,7 @@ export const attentionCases: readonly AttentionCase[] = [
     layout: "split",
   },
   { ...one, name: "heads apart", batch: 2, queries: 13, keys: 17, heads: 3, headSize: 24, layout: "heads" },
+  { ...one, name: "largest head", queries: 3, keys: 18, heads: 1, headSize: 240, layout: "split" },
   { ...one, name: "D = 5", batch: 2, queries: 10, keys: 10, heads: 3, headSize: 5, causal: true },
   { ...one, name: "D = 1", queries: 4, keys: 4, heads: 2, headSize: 1 },
 ];

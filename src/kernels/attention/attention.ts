@@ -3,8 +3,8 @@ import { ClipCapError } from "../../runtime/errors.js";
 import type { KernelSpec } from "../../runtime/kernel.js";
 import type { Program, Scalar } from "../../runtime/program.js";
 import type { Tensor } from "../../runtime/tensor.js";
-import { directKernel } from "./attention.wgsl.js";
-import { cachedGroupKernel, storeKvKernel } from "./cache.wgsl.js";
+import { lanesKernel, MAX_HEAD_SIZE, tileKernel } from "./attention.wgsl.js";
+import { cachedGroupKernel, cachedLanesKernel, storeKvKernel } from "./cache.wgsl.js";
 
 /**
  * Where the heads of one of q, k, v lie: element (b, t, h, d) at offset + b*batch + t*row + h*head + d of `tensor`.
@@ -33,7 +33,7 @@ export interface AttentionOptions {
   readonly variant?: AttentionVariant;
 }
 
-export type AttentionVariant = "direct";
+export type AttentionVariant = "lanes" | "tile";
 
 /** q, k and v of one packed matrix [B*T, 3C], the rows being q|k|v and each of them H heads of C/H. */
 export function packedQkv(qkv: Tensor, B: number, T: number, H: number): [q: HeadsView, k: HeadsView, v: HeadsView] {
@@ -42,24 +42,26 @@ export function packedQkv(qkv: Tensor, B: number, T: number, H: number): [q: Hea
   return [part(0), part(1), part(2)];
 }
 
-export function chooseVariant(_D: number, _aligned: boolean, _device: Pick<Device, "lanes">): AttentionVariant {
-  return "direct";
+/** The kernel for heads of size D on this device; `aligned`: D and all offsets and strides are multiples of 4. */
+export function chooseVariant(aligned: boolean, device: Pick<Device, "lanes">): AttentionVariant {
+  return aligned && device.lanes > 0 ? "lanes" : "tile";
 }
 
 /**
  * Softmax attention, out [B*Tq, H*D] = softmax(q k^T / sqrt(D)) v per head, without storing the scores: the softmax is
  * rescaled as larger scores appear. A query that sees no key gives zeros.
- * @throws ClipCapError `bad-input` when a view reaches beyond its tensor.
+ * @throws ClipCapError `bad-input` when D exceeds 240 or a view reaches beyond its tensor.
  */
 export function attention(p: Program, q: HeadsView, k: HeadsView, v: HeadsView, o: AttentionOptions): Tensor {
   const { batch: B, queries: Tq, keys: Tk, heads: H, headSize: D } = o;
+  checkHeadSize(D, o.label);
   checkView("q", q, Tq, o);
   checkView("k", k, Tk, o);
   checkView("v", v, Tk, o);
   const aligned = [D, ...[q, k, v].flatMap((x) => [x.offset, x.row, x.batch, x.head])].every((n) => n % 4 === 0);
   const width = aligned ? 4 : 1;
-  const variant = o.variant ?? chooseVariant(D, aligned, p.device);
-  const { kernel, queriesPerGroup } = plan(variant, D, aligned);
+  const variant = o.variant ?? chooseVariant(aligned, p.device);
+  const kernel = variant === "lanes" ? lanesKernel(D, p.device.lanes) : tileKernel(D, aligned ? "vec4f" : "f32");
   const out = p.transient(o.label, [B * Tq, H * D]);
   p.dispatch({
     kernel,
@@ -76,18 +78,10 @@ export function attention(p: Program, q: HeadsView, k: HeadsView, v: HeadsView, 
       ...strides("k", k, width),
       ...strides("v", v, width),
     },
-    workgroups: [Math.ceil(Tq / queriesPerGroup), H, B],
+    workgroups: [Math.ceil(Tq / (variant === "lanes" ? p.device.lanes : 16)), H, B],
     flops: 4 * B * H * Tq * Tk * D,
   });
   return out;
-}
-
-function plan(
-  _variant: AttentionVariant,
-  D: number,
-  aligned: boolean,
-): { kernel: KernelSpec; queriesPerGroup: number } {
-  return { kernel: directKernel(D, aligned ? "vec4f" : "f32"), queriesPerGroup: 64 };
 }
 
 function strides(name: string, x: HeadsView, width: number): Record<string, number> {
@@ -97,6 +91,14 @@ function strides(name: string, x: HeadsView, width: number): Record<string, numb
     [`${name}Row`]: x.row / width,
     [`${name}Head`]: x.head / width,
   };
+}
+
+function checkHeadSize(D: number, label: string): void {
+  if (D >= 1 && D <= MAX_HEAD_SIZE) return;
+  throw new ClipCapError(
+    "bad-input",
+    `${label}: heads of size ${D}; this kernel takes 1 to ${MAX_HEAD_SIZE}, use more heads for the same width`,
+  );
 }
 
 function checkView(name: string, x: HeadsView, T: number, o: AttentionOptions): void {
@@ -160,7 +162,7 @@ export interface CachedAttentionOptions {
   readonly variant?: CachedVariant;
 }
 
-export type CachedVariant = "group";
+export type CachedVariant = "lanes" | "group";
 
 /**
  * New tokens against the cache: token t of row r takes its q from packed qkv [R*T, 3C] and sees the positions
@@ -175,9 +177,13 @@ export function cachedAttention(
   o: CachedAttentionOptions,
 ): Tensor {
   const { rows: R, tokens: T = 1, heads: H, headSize: D } = o;
+  checkHeadSize(D, o.label);
+  const aligned = D % 4 === 0;
+  const variant = o.variant ?? (aligned && p.device.lanes > 0 ? "lanes" : "group");
   const out = p.transient(o.label, [R * T, H * D]);
   p.dispatch({
-    kernel: cachedGroupKernel(D, D % 4 === 0 ? "vec4f" : "f32"),
+    kernel:
+      variant === "lanes" ? cachedLanesKernel(D, p.device.lanes) : cachedGroupKernel(D, aligned ? "vec4f" : "f32"),
     label: o.label,
     tensors: { qkv, k: cache.k, v: cache.v, ancestry, out },
     uniforms: { heads: H, tokens: T, keys: o.keys, capacity: cache.capacity },
@@ -195,6 +201,7 @@ export function attentionKernels(): KernelSpec[] {
   const elements = ["vec4f", "f32"] as const;
   return [
     ...elements.map((e) => storeKvKernel(e)),
-    ...HEAD_SIZES.flatMap((D) => elements.flatMap((e) => [directKernel(D, e), cachedGroupKernel(D, e)])),
+    ...HEAD_SIZES.flatMap((D) => [4, 8].flatMap((lanes) => [lanesKernel(D, lanes), cachedLanesKernel(D, lanes)])),
+    ...HEAD_SIZES.flatMap((D) => elements.flatMap((e) => [tileKernel(D, e), cachedGroupKernel(D, e)])),
   ];
 }

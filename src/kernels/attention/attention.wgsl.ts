@@ -44,45 +44,151 @@ fn visibleKeys(b: u32, i: u32) -> u32 {
   return n;
 }`;
 
-/** One invocation per query reads every key straight from storage: any D, any adapter. */
-export function directKernel(D: number, element: "vec4f" | "f32"): KernelSpec {
+/** Head sizes up to 240 keep the tile and the scores in 16 KiB of workgroup memory. */
+export const MAX_HEAD_SIZE = 240;
+
+/**
+ * A workgroup of 64 for 16 queries of one head, tiles of 16 keys in workgroup memory: an invocation scores four keys
+ * for its query, then owns every fourth element of that query's output. Any D, any offsets.
+ */
+export function tileKernel(D: number, element: "vec4f" | "f32"): KernelSpec {
+  const N = element === "vec4f" ? D / 4 : D;
   return {
-    name: `attention.direct.${element}.d${D}`,
+    name: `attention.tile.${element}.d${D}`,
     bindings: bindings(element),
     uniforms: UNIFORMS,
-    constants: { D, N: element === "vec4f" ? D / 4 : D },
+    constants: { D, N, OWN: Math.ceil(N / 4) },
     aliases: { Element: element },
     workgroup: [64, 1, 1],
     body: /* wgsl */ `
+var<workgroup> tile: array<Element, 16u * N>;
+var<workgroup> scores: array<f32, 256>;
 ${VISIBLE_KEYS}
 ${INNER[element]}
 @compute fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
-  let i = group.x * 64u + local;
+  let row = local / 4u;
+  let part = local % 4u;
+  let i = min(group.x * 16u + row, u.queries - 1u);
   let h = group.y;
   let b = group.z;
-  if (i >= u.queries) { return; }
   let q0 = u.qOffset + b * u.qBatch + i * u.qRow + h * u.qHead;
   let k0 = u.kOffset + b * u.kBatch + h * u.kHead;
   let v0 = u.vOffset + b * u.vBatch + h * u.vHead;
-  var query: array<Element, N>;
-  var acc: array<Element, N>;
-  for (var d = 0u; d < N; d++) {
-    query[d] = q[q0 + d] * (1.0 / sqrt(f32(D)));
-    acc[d] = Element();
-  }
+  var acc: array<Element, OWN>;
   var top = -3.4e38;
   var total = 0.0;
   let n = visibleKeys(b, i);
-  for (var j = 0u; j < n; j++) {
-    var score = 0.0;
-    for (var d = 0u; d < N; d++) { score += inner(query[d], k[k0 + j * u.kRow + d]); }
-    let newTop = max(top, score);
+  let end = visibleKeys(b, min(group.x * 16u + 16u, u.queries) - 1u);
+  for (var first = 0u; first < end; first += 16u) {
+    for (var f = local; f < 16u * N; f += 64u) {
+      tile[f] = k[k0 + min(first + f / N, u.keys - 1u) * u.kRow + f % N];
+    }
+    workgroupBarrier();
+    var sums = array<f32, 4>(); // not left to the language: lavapipe kept the values of the last turn of the loop
+    for (var d = 0u; d < N; d++) {
+      let query = q[q0 + d];
+      for (var x = 0u; x < 4u; x++) { sums[x] += inner(query, tile[(part + x * 4u) * N + d]); }
+    }
+    for (var x = 0u; x < 4u; x++) {
+      let at = part + x * 4u;
+      scores[row * 16u + at] = select(-3.4e38, sums[x] / sqrt(f32(D)), first + at < n);
+    }
+    workgroupBarrier();
+    for (var f = local; f < 16u * N; f += 64u) {
+      tile[f] = v[v0 + min(first + f / N, u.keys - 1u) * u.vRow + f % N];
+    }
+    var newTop = top;
+    for (var x = 0u; x < 16u; x++) { newTop = max(newTop, scores[row * 16u + x]); }
     let keep = exp(top - newTop);
-    let p = exp(score - newTop);
     top = newTop;
-    total = total * keep + p;
-    for (var d = 0u; d < N; d++) { acc[d] = acc[d] * keep + p * v[v0 + j * u.vRow + d]; }
+    total *= keep;
+    for (var o = 0u; o < OWN; o++) { acc[o] *= keep; }
+    workgroupBarrier();
+    for (var x = 0u; x < min(16u, end - first); x++) {
+      let p = select(0.0, exp(scores[row * 16u + x] - newTop), first + x < n);
+      total += p;
+      for (var o = 0u; o < OWN; o++) { acc[o] += p * tile[x * N + min(part + o * 4u, N - 1u)]; }
+    }
+    workgroupBarrier();
   }
+  if (group.x * 16u + row >= u.queries) { return; }
+  let o0 = ((b * u.queries + i) * u.heads + h) * N;
+  for (var o = 0u; o < OWN; o++) {
+    let d = part + o * 4u;
+    if (d < N) { out[o0 + d] = acc[o] / max(total, 1e-30); }
+  }
+}`,
+  };
+}
+
+/**
+ * CPU adapters: a workgroup is one subgroup, a lane is one query. The lanes load a tile of KEYS keys together, one vec4
+ * each (a load costs the same whether the lanes agree or not), and hand it round by shuffles. D is a multiple of 4.
+ */
+export function lanesKernel(D: number, lanes: number): KernelSpec {
+  const N = D / 4;
+  const KEYS = Math.max(1, Math.floor(lanes / N));
+  return {
+    name: `attention.lanes${lanes}.d${D}`,
+    bindings: bindings("vec4f"),
+    uniforms: UNIFORMS,
+    constants: { D, N, KEYS, LANES: lanes, LOADS: Math.ceil((KEYS * N) / lanes) },
+    workgroup: [lanes, 1, 1],
+    enables: ["subgroups"],
+    body: /* wgsl */ `
+${VISIBLE_KEYS}
+@compute fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+  let i = min(group.x * LANES + lane, u.queries - 1u);
+  let h = group.y;
+  let b = group.z;
+  let q0 = u.qOffset + b * u.qBatch + i * u.qRow + h * u.qHead;
+  let k0 = u.kOffset + b * u.kBatch + h * u.kHead;
+  let v0 = u.vOffset + b * u.vBatch + h * u.vHead;
+  var query: array<vec4f, N>;
+  var acc: array<vec4f, N>;
+  for (var d = 0u; d < N; d++) { query[d] = q[q0 + d] * (1.0 / sqrt(f32(D))); }
+  var top = -3.4e38;
+  var total = 0.0;
+  let n = visibleKeys(b, i);
+  let end = visibleKeys(b, min(group.x * LANES + LANES, u.queries) - 1u);
+  for (var first = 0u; first < end; first += KEYS) {
+    var tile: array<vec4f, LOADS>;
+    for (var x = 0u; x < LOADS; x++) {
+      let f = x * LANES + lane;
+      tile[x] = k[k0 + min(first + f / N, u.keys - 1u) * u.kRow + f % N];
+    }
+    var scores: array<f32, KEYS>;
+    var newTop = top;
+    for (var x = 0u; x < KEYS; x++) {
+      var products = vec4f();
+      for (var d = 0u; d < N; d++) {
+        let f = x * N + d;
+        products += query[d] * subgroupShuffle(tile[f / LANES], f % LANES);
+      }
+      scores[x] = select(-3.4e38, dot(products, vec4f(1.0)), first + x < n);
+      newTop = max(newTop, scores[x]);
+    }
+    let keep = exp(top - newTop);
+    top = newTop;
+    total *= keep;
+    for (var x = 0u; x < KEYS; x++) {
+      scores[x] = select(0.0, exp(scores[x] - newTop), first + x < n);
+      total += scores[x];
+    }
+    for (var x = 0u; x < LOADS; x++) {
+      let f = x * LANES + lane;
+      tile[x] = v[v0 + min(first + f / N, u.keys - 1u) * u.vRow + f % N];
+    }
+    for (var d = 0u; d < N; d++) {
+      var sum = acc[d] * keep;
+      for (var x = 0u; x < KEYS; x++) {
+        let f = x * N + d;
+        sum += scores[x] * subgroupShuffle(tile[f / LANES], f % LANES);
+      }
+      acc[d] = sum;
+    }
+  }
+  if (group.x * LANES + lane >= u.queries) { return; }
   let o0 = ((b * u.queries + i) * u.heads + h) * N;
   let inverse = 1.0 / max(total, 1e-30);
   for (var d = 0u; d < N; d++) { out[o0 + d] = acc[d] * inverse; }

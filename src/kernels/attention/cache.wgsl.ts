@@ -96,3 +96,73 @@ ${INNER[element]}
 }`,
   };
 }
+
+/**
+ * CPU adapters: one subgroup for one query of one head. Lanes own vec4s of the head, so that a key is read by all of
+ * them at once; every LANES keys they share the softmax's bookkeeping, a lane per key. D is a multiple of 4.
+ */
+export function cachedLanesKernel(D: number, lanes: number): KernelSpec {
+  return {
+    name: `attention.cached.lanes${lanes}.d${D}`,
+    bindings: [
+      read("qkv", "vec4f"),
+      read("k", "vec4f"),
+      read("v", "vec4f"),
+      read("ancestry", "u32"),
+      write("out", "vec4f"),
+    ],
+    uniforms: cachedUniforms,
+    constants: { D, N: D / 4, LANES: lanes, OWN: Math.ceil(D / 4 / lanes) },
+    workgroup: [lanes, 1, 1],
+    enables: ["subgroups"],
+    body: /* wgsl */ `
+@compute fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+  let h = group.x;
+  let t = group.y;
+  let r = group.z;
+  let H = u.heads;
+  let n = u.keys + t + 1u - u.tokens;
+  let q0 = ((r * u.tokens + t) * 3u * H + h) * N;
+  var query: array<vec4f, OWN>;
+  var acc: array<vec4f, OWN>;
+  for (var o = 0u; o < OWN; o++) {
+    let d = lane + o * LANES;
+    query[o] = select(vec4f(), qkv[q0 + min(d, N - 1u)] * (1.0 / sqrt(f32(D))), d < N);
+  }
+  var top = -3.4e38;
+  var total = 0.0;
+  for (var first = 0u; first < n; first += LANES) {
+    let last = min(first + LANES, n);
+    let j = min(first + lane, n - 1u);
+    let place = ((ancestry[r * u.capacity + j] * u.capacity + j) * H + h) * N;
+    var score = -3.4e38;
+    for (var x = first; x < last; x++) {
+      let start = subgroupShuffle(place, x - first);
+      var products = vec4f();
+      for (var o = 0u; o < OWN; o++) { products += query[o] * k[start + min(lane + o * LANES, N - 1u)]; }
+      var sum = dot(products, vec4f(1.0));
+      for (var step = LANES / 2u; step > 0u; step /= 2u) { sum += subgroupShuffleXor(sum, step); }
+      score = select(score, sum, x - first == lane);
+    }
+    var newTop = max(top, score);
+    for (var step = LANES / 2u; step > 0u; step /= 2u) { newTop = max(newTop, subgroupShuffleXor(newTop, step)); }
+    let p = select(0.0, exp(score - newTop), first + lane < n);
+    let keep = exp(top - newTop);
+    top = newTop;
+    total = total * keep + p;
+    for (var o = 0u; o < OWN; o++) { acc[o] *= keep; }
+    for (var x = first; x < last; x++) {
+      let start = subgroupShuffle(place, x - first);
+      let weight = subgroupShuffle(p, x - first);
+      for (var o = 0u; o < OWN; o++) { acc[o] += weight * v[start + min(lane + o * LANES, N - 1u)]; }
+    }
+  }
+  for (var step = LANES / 2u; step > 0u; step /= 2u) { total += subgroupShuffleXor(total, step); }
+  let o0 = ((r * u.tokens + t) * H + h) * N;
+  for (var o = 0u; o < OWN; o++) {
+    let d = lane + o * LANES;
+    if (d < N) { out[o0 + d] = acc[o] / max(total, 1e-30); }
+  }
+}`,
+  };
+}

@@ -99,7 +99,8 @@ ${INNER[element]}
 
 /**
  * CPU adapters: one subgroup for one query of one head. Lanes own vec4s of the head, so that a key is read by all of
- * them at once; every LANES keys they share the softmax's bookkeeping, a lane per key. D is a multiple of 4.
+ * them at once; every LANES keys they share the softmax's bookkeeping, a lane per key. D is a multiple of 4. For 5 rows,
+ * 12 heads of 64 and 60 keys: 0.15 ms of both cores (lavapipe, 8 lanes); a lane per key with its own sums took 0.37 ms.
  */
 export function cachedLanesKernel(D: number, lanes: number): KernelSpec {
   return {
@@ -132,7 +133,7 @@ export function cachedLanesKernel(D: number, lanes: number): KernelSpec {
   var top = -3.4e38;
   var total = 0.0;
   for (var first = 0u; first < n; first += LANES) {
-    let last = min(first + LANES, n);
+    let last = min(first + LANES, n); // a loop of at most LANES turns from 0 would be unrolled: 1.7x slower
     let j = min(first + lane, n - 1u);
     let place = ((ancestry[r * u.capacity + j] * u.capacity + j) * H + h) * N;
     var score = -3.4e38;

@@ -1,0 +1,326 @@
+import { createStreamDecoder } from "../data/detokenize.js";
+import { type Preprocessing, parsePreprocessorConfig, preprocess } from "../data/image/preprocess.js";
+import type { RgbImage } from "../data/image/rgb.js";
+import type { Tokenizer } from "../data/tokenizer.js";
+import { readTokenizer } from "../data/tokenizer-folder.js";
+import type { Decoded } from "../kernels/decode/results.js";
+import { l2Normalize } from "../kernels/l2norm/l2norm.js";
+import type { Device } from "../runtime/device.js";
+import { ClipCapError } from "../runtime/errors.js";
+import { Program } from "../runtime/program.js";
+import type { Tensor } from "../runtime/tensor.js";
+import { filesFolder, type ModelFolder, mapFolder, readJson, urlFolder } from "../weights/folder.js";
+import { type ModelFiles, openModel } from "../weights/model-files.js";
+import type { ByteSource } from "../weights/source.js";
+import type { TensorFile } from "../weights/tensor-file.js";
+import { type ClipVision, clipVision, loadClipVision } from "./clip.js";
+import { Generator, type GeneratorShape } from "./generate.js";
+import { type Gpt2, loadGpt2 } from "./gpt2.js";
+import { loadMapper, type Mapper, mapper } from "./mapper.js";
+import { batchSize, type CaptionOptions, generatorShape, seedOf } from "./options.js";
+import { type WeightDType, WeightLoader } from "./weights.js";
+
+/** Where a model folder (DESIGN 7) is: an opened folder, an address, files that the user chose, or files in memory. */
+export type ModelSource =
+  | ModelFolder
+  | string
+  | readonly File[]
+  | ReadonlyMap<string, ByteSource | Uint8Array | ArrayBuffer>;
+
+export interface LoadOptions {
+  /** How matrices are kept on the GPU. Default f32; f16 takes half of it and q8 a quarter. */
+  readonly dtype?: WeightDType;
+  readonly onProgress?: (progress: { readonly loaded: number; readonly total: number }) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface Caption {
+  readonly text: string;
+  /** Token ids, the stop token included. */
+  readonly tokens: readonly number[];
+  /** Sum of the tokens' log-probabilities under the model. */
+  readonly logprob: number;
+  readonly meanLogprob: number;
+  /** False when the caption was cut at maxTokens. */
+  readonly finished: boolean;
+}
+
+/** Recorded shapes that are kept; each holds a key/value cache (30 MB for GPT-2 small at beam 5). */
+const KEPT_SHAPES = 2;
+
+/** GPT-2's ids of "." and " ." and its end of text, where a model folder names no stop tokens (SPEC 1.6). */
+const STOP_TEXTS = [".", " .", "<|endoftext|>"];
+
+interface Recorded {
+  readonly generator: Generator;
+  readonly pixels: Tensor;
+}
+
+/** A captioner: CLIP's vision tower, the mapper and GPT-2 on one device. */
+export class ClipCap {
+  private readonly recorded = new Map<string, Recorded>();
+  private encoder: { readonly program: Program; readonly pixels: Tensor; readonly embeds: Tensor } | undefined;
+  /** Calls on one model share its caches, so they run one after the other. */
+  private turn: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    readonly device: Device,
+    /** Names, licence and configurations. */
+    readonly files: ModelFiles,
+    readonly tokenizer: Tokenizer,
+    readonly preprocessing: Preprocessing,
+    private readonly loaders: readonly WeightLoader[],
+    private readonly vision: ClipVision,
+    private readonly mapper: Mapper,
+    private readonly gpt2: Gpt2,
+  ) {}
+
+  /**
+   * Loads a model folder. Weights stream to the GPU in pieces; the text tower of CLIP is left out.
+   * @throws ClipCapError `not-found`, `bad-weights`, `out-of-memory`, `aborted`. Nothing stays allocated after a failure.
+   */
+  static async load(device: Device, source: ModelSource, options: LoadOptions = {}): Promise<ClipCap> {
+    const folder = openFolder(source);
+    const loaders: WeightLoader[] = [];
+    try {
+      const files = await openModel(folder);
+      const { clip, gpt2 } = files;
+      const config = await readJson(clip.folder, "preprocessor_config.json");
+      const preprocessing = parsePreprocessorConfig(config, `${clip.folder.name}/preprocessor_config.json`);
+      checkImageSize(files, preprocessing);
+      const tokenizer = await readTokenizer(gpt2.folder);
+      const loader = loaderOf(device, files, options, loaders);
+      const vision = await loadClipVision(loader(clip.weights, "clip"), clip.config.vision);
+      const map = await loadMapper(loader(files.mapper.weights, "mapper"), files.mapper.config);
+      const language = await loadGpt2(loader(gpt2.weights, "gpt2"), gpt2.config);
+      await device.settle();
+      await device.idle();
+      return new ClipCap(device, files, tokenizer, preprocessing, loaders, vision, map, language);
+    } catch (error) {
+      for (const loader of loaders) loader.free();
+      throw error;
+    } finally {
+      await folder.close();
+    }
+  }
+
+  /** Captions of every image, best first: outer array by image, inner by `num`. */
+  async caption(images: readonly RgbImage[], options: CaptionOptions = {}): Promise<Caption[][]> {
+    const shape = this.shape(options);
+    const captions: Caption[][] = [];
+    for (let i = 0; i < images.length; i += batchSize(options)) {
+      const batch = images.slice(i, i + batchSize(options));
+      const decoded = await this.inTurn(() => this.decode(batch, shape, options));
+      captions.push(...decoded.map((list) => list.slice(0, options.num ?? 1).map((d) => this.toCaption(d, shape))));
+    }
+    return captions;
+  }
+
+  /**
+   * The caption of one image in pieces, as its tokens are chosen. Beam search knows its caption only at the end and
+   * gives it as one piece. Leaving the loop early stops the decoding.
+   */
+  async *stream(image: RgbImage, options: CaptionOptions = {}): AsyncGenerator<string, Caption> {
+    const shape = this.shape({ ...options, num: 1 });
+    const stopping = new AbortController();
+    const signal = AbortSignal.any([stopping.signal, ...(options.signal ? [options.signal] : [])]);
+    const decoder = createStreamDecoder(this.tokenizer, { cleanUp: true });
+    const pieces: string[] = shape.prompt.map((id) => decoder.push(id));
+    let wake = () => {};
+    let settled = false;
+    const onTokens = (next: Uint32Array) => {
+      if (shape.strategy.type !== "beam" && !this.isEnd(next[0]!)) pieces.push(decoder.push(next[0]!));
+      wake();
+    };
+    const run = this.inTurn(() => this.decode([image], shape, { ...options, signal }, onTokens)).finally(() => {
+      settled = true;
+      wake();
+    });
+    run.catch(() => {}); // awaited below, unless the reader leaves early
+    try {
+      while (!settled) {
+        if (pieces.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+        for (const piece of pieces.splice(0)) if (piece) yield piece;
+      }
+      const best = (await run)[0]![0]!;
+      if (shape.strategy.type === "beam")
+        for (const id of best.tokens) if (!this.isEnd(id)) pieces.push(decoder.push(id));
+      for (const piece of [...pieces, decoder.end()]) if (piece) yield piece;
+      return this.toCaption(best, shape);
+    } finally {
+      stopping.abort();
+    }
+  }
+
+  /** CLIP embeddings [projection] of images, not normalised. */
+  async embed(
+    images: readonly RgbImage[],
+    options: Pick<CaptionOptions, "crop" | "signal" | "batch"> = {},
+  ): Promise<Float32Array[]> {
+    const width = this.files.clip.config.vision.projection;
+    const out: Float32Array[] = [];
+    for (let i = 0; i < images.length; i += batchSize(options)) {
+      const batch = images.slice(i, i + batchSize(options));
+      const embeds = await this.inTurn(async () => {
+        if (options.signal?.aborted) throw new ClipCapError("aborted", "embedding was stopped");
+        const { program, pixels, embeds } = await this.encoderFor(batch.length);
+        this.writePixels(pixels, batch, options);
+        return program.run({}, [embeds]).f32();
+      });
+      for (let b = 0; b < batch.length; b++) out.push(embeds.slice(b * width, (b + 1) * width));
+    }
+    return out;
+  }
+
+  /** Compiles what these options need, so that the first caption does not wait for it. */
+  async prepare(images: number, options: CaptionOptions = {}): Promise<void> {
+    await this.inTurn(() => this.recordedFor({ ...this.shape(options), images }));
+  }
+
+  /** Frees the model's memory; the device stays open. */
+  close(): void {
+    for (const { generator } of this.recorded.values()) generator.destroy();
+    this.encoder?.program.destroy();
+    for (const loader of this.loaders) loader.free();
+    this.recorded.clear();
+    this.encoder = undefined;
+  }
+
+  private shape(options: CaptionOptions): Omit<GeneratorShape, "images"> {
+    const { gpt2, mapper: map, manifest } = this.files;
+    return generatorShape(options, {
+      prefixLength: map.config.prefixLength,
+      positions: gpt2.config.positions,
+      vocab: gpt2.config.vocab,
+      stopTokens: manifest.stopTokens ?? this.usualStops(),
+      encode: (text) => this.tokenizer.encode(text),
+    });
+  }
+
+  private usualStops(): number[] {
+    const ids = STOP_TEXTS.map((text) => this.tokenizer.encode(text)).filter((tokens) => tokens.length === 1);
+    return ids.map(([id]) => id!);
+  }
+
+  private async decode(
+    images: readonly RgbImage[],
+    shape: Omit<GeneratorShape, "images">,
+    options: CaptionOptions,
+    onTokens?: (next: Uint32Array) => void,
+  ): Promise<Decoded[][]> {
+    if (options.signal?.aborted) throw new ClipCapError("aborted", "captioning was stopped");
+    const { generator, pixels } = await this.recordedFor({ ...shape, images: images.length });
+    this.writePixels(pixels, images, options);
+    return generator.run({ seed: seedOf(options), signal: options.signal, onTokens });
+  }
+
+  private async recordedFor(shape: GeneratorShape): Promise<Recorded> {
+    const key = JSON.stringify(shape);
+    let recorded = this.recorded.get(key);
+    this.recorded.delete(key); // the newest use goes last
+    if (!recorded) {
+      for (const [old, { generator }] of this.recorded) {
+        if (this.recorded.size < KEPT_SHAPES) break;
+        generator.destroy();
+        this.recorded.delete(old);
+      }
+      let pixels!: Tensor;
+      const { config } = this.mapper;
+      const generator = await Generator.create(this.device, this.gpt2, config.prefixLength, shape, (p) => {
+        pixels = this.pixelInput(p, shape.images);
+        const { embeds } = clipVision(p, this.vision, pixels);
+        const clip = this.files.manifest.normalizePrefix
+          ? l2Normalize(p, embeds, { label: "clip.normalised" })
+          : embeds;
+        return mapper(p, this.mapper, clip).prefix;
+      });
+      recorded = { generator, pixels };
+    }
+    this.recorded.set(key, recorded);
+    return recorded;
+  }
+
+  private async encoderFor(images: number) {
+    if (this.encoder?.pixels.rows === images) return this.encoder;
+    this.encoder?.program.destroy();
+    const program = new Program(this.device, "embed");
+    const pixels = this.pixelInput(program, images);
+    const { embeds } = clipVision(program, this.vision, pixels);
+    program.keep(embeds);
+    await program.compile();
+    this.encoder = { program, pixels, embeds };
+    return this.encoder;
+  }
+
+  private pixelInput(p: Program, images: number): Tensor {
+    const { imageSize } = this.vision.config;
+    return p.persistent("pixels", [images, 3, imageSize, imageSize]);
+  }
+
+  private writePixels(pixels: Tensor, images: readonly RgbImage[], { crop }: Pick<CaptionOptions, "crop">): void {
+    images.forEach((image, i) => {
+      this.device.write(pixels, preprocess(image, this.preprocessing, { crop }), i);
+    });
+  }
+
+  private toCaption({ tokens, score, stopped }: Decoded, shape: Omit<GeneratorShape, "images">): Caption {
+    const words = [...shape.prompt, ...tokens].filter((id) => !this.isEnd(id));
+    return {
+      text: this.tokenizer.decode(words, { cleanUp: true }).trim(),
+      tokens,
+      logprob: score,
+      meanLogprob: score / Math.max(1, tokens.length),
+      finished: stopped,
+    };
+  }
+
+  /** GPT-2's end of text stops a caption and is no word of it. */
+  private isEnd(id: number): boolean {
+    return id === this.files.gpt2.config.eosId;
+  }
+
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.turn.then(work, work);
+    this.turn = result.catch(() => {});
+    return result;
+  }
+}
+
+function openFolder(source: ModelSource): ModelFolder {
+  if (typeof source === "string") return urlFolder(source);
+  if (Array.isArray(source)) return filesFolder(source as readonly File[]);
+  if (source instanceof Map) return mapFolder("the given files", source);
+  return source as ModelFolder;
+}
+
+function loaderOf(device: Device, files: ModelFiles, options: LoadOptions, made: WeightLoader[]) {
+  const parts = [files.clip.weights, files.gpt2.weights, files.mapper.weights];
+  const total = parts.reduce((sum, file) => sum + captionBytes(file), 0);
+  let loaded = 0;
+  return (file: TensorFile, account: string): WeightLoader => {
+    const loader = new WeightLoader(device, file, {
+      dtype: options.dtype ?? "f32",
+      account,
+      signal: options.signal,
+      onBytes: (bytes) => options.onProgress?.({ loaded: (loaded += bytes), total }),
+    });
+    made.push(loader);
+    return loader;
+  };
+}
+
+/** Bytes of the tensors that captioning loads: all but CLIP's text tower. */
+function captionBytes(file: TensorFile): number {
+  const unused = /^(text_model\.|text_projection|logit_scale)/;
+  return [...file.tensors.values()].reduce((sum, t) => sum + (unused.test(t.name) ? 0 : t.byteLength), 0);
+}
+
+function checkImageSize({ clip }: ModelFiles, { width, height }: Preprocessing): void {
+  const { imageSize } = clip.config.vision;
+  if (width === imageSize && height === imageSize) return;
+  throw new ClipCapError(
+    "bad-weights",
+    `${clip.folder.name}: preprocessor_config.json makes images of ${width}x${height}, but config.json asks for ` +
+      `${imageSize}x${imageSize}; use the two files that belong together`,
+  );
+}

@@ -1,0 +1,138 @@
+import { MAX_BEAMS, MAX_STOPS } from "../kernels/decode/limits.js";
+import { ClipCapError } from "../runtime/errors.js";
+import type { GeneratorShape, Strategy } from "./generate.js";
+
+/**
+ * How captions are made. Greedy, unless `beam` asks for beam search or one of `temperature`, `topK`, `topP` for
+ * sampling; several captions per image (`num`) come from beams, else from sampling.
+ */
+export interface CaptionOptions {
+  /** Number of beams, 1 to 16. */
+  readonly beam?: number;
+  /**
+   * `mean` (default) ranks beams by mean log-probability at every step, as the original ClipCap; `length-normalised` is
+   * the usual beam search: by sum while alive, finished ones by sum / length^lengthPenalty.
+   */
+  readonly beamRule?: "mean" | "length-normalised";
+  /** Exponent of the length for `length-normalised`. Default 1. */
+  readonly lengthPenalty?: number;
+  readonly temperature?: number;
+  /** Keep the k most probable tokens; 0 keeps all. */
+  readonly topK?: number;
+  /** Keep the most probable tokens that together have this probability; 1 keeps all. */
+  readonly topP?: number;
+  /** The same seed gives the same captions, whatever else is in the batch. Default 0. */
+  readonly seed?: number;
+  /** Captions per image. Default 1. */
+  readonly num?: number;
+  /** Longest caption in tokens. Default 67, or as many as the model has positions for. */
+  readonly maxTokens?: number;
+  /** Tokens that end a caption, as ids or as texts of one token. Default: the model's own. */
+  readonly stop?: readonly (number | string)[];
+  /** Text that every caption continues. */
+  readonly prompt?: string;
+  /** Above 1 makes tokens less likely that the caption already has. Default 1. */
+  readonly repetitionPenalty?: number;
+  /** No n tokens in a row occur twice. Default 0: off. */
+  readonly noRepeatNgram?: number;
+  /** Images captioned at once. Default 8. */
+  readonly batch?: number;
+  /** Rounding of the centre crop; `torchvision` (default) is the original's. */
+  readonly crop?: "torchvision" | "hf";
+  readonly signal?: AbortSignal;
+}
+
+/** The original's entry_length (SPEC 1.6). */
+const MAX_TOKENS = 67;
+const MAX_BATCH = 256;
+
+/** What a model knows that its options depend on. */
+export interface OptionContext {
+  readonly prefixLength: number;
+  readonly positions: number;
+  readonly vocab: number;
+  readonly stopTokens: readonly number[];
+  readonly encode: (text: string) => number[];
+}
+
+/**
+ * The recorded shape that options ask for, without the number of images.
+ * @throws ClipCapError `bad-usage` naming the option.
+ */
+export function generatorShape(o: CaptionOptions, c: OptionContext): Omit<GeneratorShape, "images"> {
+  const num = integer("num", o.num ?? 1, 1, 64);
+  const strategy = chooseStrategy(o, num);
+  const beams = integer("beam", o.beam ?? num, 1, 64);
+  if (strategy.type === "beam" && beams > MAX_BEAMS) throw usage("beam", beams, `at most ${MAX_BEAMS}`);
+  if (strategy.type === "beam" && beams > c.vocab) throw usage("beam", beams, `at most the ${c.vocab} tokens`);
+  if (strategy.type === "beam" && num > beams) throw usage("num", num, `at most the ${beams} beams`);
+  const prompt = o.prompt ? c.encode(o.prompt) : [];
+  const free = c.positions - c.prefixLength - prompt.length;
+  if (free < 1) throw usage("prompt", `${prompt.length} tokens long`, `at most ${c.positions - c.prefixLength - 1}`);
+  return {
+    width: strategy.type === "beam" ? beams : num,
+    prompt,
+    maxTokens: integer("maxTokens", o.maxTokens ?? Math.min(MAX_TOKENS, free), 1, free),
+    stop: stopIds(o.stop ?? c.stopTokens, c),
+    strategy,
+    repetitionPenalty: number("repetitionPenalty", o.repetitionPenalty ?? 1, 0.01, 100),
+    noRepeatNgram: integer("noRepeatNgram", o.noRepeatNgram ?? 0, 0, 64),
+  };
+}
+
+export function batchSize(o: CaptionOptions): number {
+  return integer("batch", o.batch ?? 8, 1, MAX_BATCH);
+}
+
+export function seedOf(o: CaptionOptions): number {
+  return integer("seed", o.seed ?? 0, 0, 0xffff_ffff);
+}
+
+function chooseStrategy(o: CaptionOptions, num: number): Strategy {
+  const samples = o.topK !== undefined || o.topP !== undefined || (o.beam === undefined && o.temperature !== undefined);
+  if (o.beam !== undefined) {
+    if (samples) throw usage("beam", o.beam, "without topK and topP: beam search does not sample");
+    const rule = o.beamRule ?? "mean";
+    const alpha = number("lengthPenalty", o.lengthPenalty ?? 1, 0, 10);
+    if (rule === "mean" && o.lengthPenalty !== undefined && o.lengthPenalty !== 1) {
+      throw usage("lengthPenalty", alpha, 'together with beamRule "length-normalised"');
+    }
+    return { type: "beam", rule, alpha, temperature: number("temperature", o.temperature ?? 1, 0, 100) };
+  }
+  if (o.beamRule !== undefined || o.lengthPenalty !== undefined) {
+    throw usage(o.beamRule !== undefined ? "beamRule" : "lengthPenalty", "given", "together with beam");
+  }
+  if (!samples && num === 1) return { type: "greedy" };
+  return {
+    type: "sample",
+    temperature: number("temperature", o.temperature ?? 1, 0.01, 100),
+    topK: integer("topK", o.topK ?? 0, 0, 1_000_000),
+    topP: number("topP", o.topP ?? 1, 1e-6, 1),
+  };
+}
+
+function stopIds(stop: readonly (number | string)[], c: OptionContext): number[] {
+  const ids = stop.map((s) => {
+    if (typeof s === "number") return integer("stop", s, 0, c.vocab - 1);
+    const tokens = c.encode(s);
+    if (tokens.length !== 1)
+      throw usage("stop", JSON.stringify(s), `a text of one token; this one has ${tokens.length}`);
+    return tokens[0]!;
+  });
+  if (ids.length > MAX_STOPS) throw usage("stop", `${ids.length} tokens`, `at most ${MAX_STOPS}`);
+  return [...new Set(ids)];
+}
+
+function integer(name: string, value: number, min: number, max: number): number {
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw usage(name, value, `a whole number from ${min} to ${max}`);
+}
+
+function number(name: string, value: number, min: number, max: number): number {
+  if (value >= min && value <= max) return value;
+  throw usage(name, value, `a number from ${min} to ${max}`);
+}
+
+function usage(name: string, value: unknown, allowed: string): ClipCapError {
+  return new ClipCapError("bad-usage", `${name} is ${value}; it must be ${allowed}`);
+}

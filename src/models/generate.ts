@@ -162,6 +162,6 @@ function choose(
     case "beam":
       return beamStep(p, logits, state, { ...o, ...strategy, position: at.position });
     case "sample":
-      return sampleStep(p, logits, state, { ...o, ...strategy, seed: at.seed });
+      return sampleStep(p, logits, state, { ...o, ...strategy, topK: strategy.topK || undefined, seed: at.seed });
   }
 }

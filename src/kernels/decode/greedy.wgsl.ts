@@ -1,5 +1,5 @@
 import { type KernelSpec, read, write } from "../../runtime/kernel.js";
-import { IS_STOP, STOP_FIELDS } from "./shared.wgsl.js";
+import { APPEND, IS_STOP, STOP_FIELDS } from "./shared.wgsl.js";
 
 /** One thread per row of the state. top is [rows, 2]: (maximum, log sum), (logit, token). */
 export const greedyPick: KernelSpec = {
@@ -23,20 +23,14 @@ export const greedyPick: KernelSpec = {
   workgroup: [8, 1, 1],
   body: /* wgsl */ `
 ${IS_STOP}
+${APPEND}
 @compute fn main(@builtin(global_invocation_id) at: vec3u) {
   let row = at.x;
   if (row >= u.rows || u.step >= u.maxTokens) { return; }
-  let first = u.step == 0u;
-  let done = !first && stopped[row] != 0u;
   let source = row / u.rowsPerLogits;
-  // Logits that are all NaN leave no token: the id is kept inside the vocabulary.
-  let token = select(min(top[source * 2u + 1u].y, u.vocab - 1u), 0u, done);
-  // The best logit is the maximum, so its log-probability is minus the log of the sum.
-  let logProbability = select(-bitcast<f32>(top[source * 2u].y), 0.0, done);
-  tokens[row * u.maxTokens + u.step] = token;
-  next[row] = token;
-  score[row] = select(score[row], 0.0, first) + logProbability;
-  length[row] = select(length[row], 0u, first) + select(1u, 0u, done);
-  stopped[row] = select(0u, 1u, done || isStop(token));
+  // Logits that are all NaN leave no token: the id is kept inside the vocabulary. The best logit is the maximum, so its
+  // log-probability is minus the log of the sum.
+  let token = min(top[source * 2u + 1u].y, u.vocab - 1u);
+  appendToken(row, token, -bitcast<f32>(top[source * 2u].y));
 }`,
 };

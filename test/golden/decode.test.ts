@@ -2,13 +2,17 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { beamStep } from "../../src/kernels/decode/beam.js";
 import { beamStepRef, greedyStepRef } from "../../src/kernels/decode/decode.ref.js";
 import { greedyStep } from "../../src/kernels/decode/greedy.js";
+import { BANNED } from "../../src/kernels/decode/limits.js";
+import { bannedByNgramRef, repetitionPenaltyRef } from "../../src/kernels/decode/penalise.ref.js";
 import { decodeReads, finalOrder } from "../../src/kernels/decode/results.js";
+import { filterProbabilities } from "../../src/kernels/decode/sample.js";
+import { filterProbabilitiesRef } from "../../src/kernels/decode/sample.ref.js";
 import { freeDecodeState } from "../../src/kernels/decode/state.js";
 import type { Device } from "../../src/runtime/device.js";
 import type { TensorFile } from "../../src/weights/tensor-file.js";
-import { goldenJson, goldenTensors } from "../goldens.js";
-import { emptyRows, readAll, Scripted, tableRow } from "../gpu/decode-steps.js";
-import { testDevice } from "../gpu/harness.js";
+import { goldenJson, goldenTensors, readI32 } from "../goldens.js";
+import { emptyRows, penalisedOnGpu, readAll, Scripted, tableRow } from "../gpu/decode-steps.js";
+import { nmse, runOp, testDevice, upload } from "../gpu/harness.js";
 
 interface BeamCase {
   readonly name: string;
@@ -36,7 +40,27 @@ interface GreedyCase {
   readonly logprob: readonly number[];
 }
 
+interface FilterCase {
+  /** Name of the row of logits. */
+  readonly logits: string;
+  readonly key: string;
+  readonly temperature: number;
+  readonly top_k: number | null;
+  readonly top_p: number | null;
+}
+
 interface Golden {
+  readonly filters: readonly FilterCase[];
+  readonly repetition_penalty: readonly {
+    readonly key: string;
+    readonly history: readonly number[];
+    readonly penalty: number;
+  }[];
+  readonly no_repeat_ngram: readonly {
+    readonly n: number;
+    readonly history: readonly number[];
+    readonly banned: readonly number[];
+  }[];
   readonly beam: readonly BeamCase[];
   readonly greedy: readonly GreedyCase[];
 }
@@ -53,6 +77,9 @@ afterAll(() => device?.close());
 test("the set holds cases of every kind", () => {
   expect(golden.beam.length).toBeGreaterThanOrEqual(11);
   expect(golden.greedy.length).toBeGreaterThanOrEqual(2);
+  expect(golden.filters.length).toBeGreaterThanOrEqual(46);
+  expect(golden.repetition_penalty.length).toBeGreaterThanOrEqual(6);
+  expect(golden.no_repeat_ngram.length).toBeGreaterThanOrEqual(11);
 });
 
 describe.each(golden.beam.map((c) => [c.name, c] as const))("beam search %s", (name, c) => {
@@ -132,4 +159,36 @@ test.each(golden.greedy.map((c) => [c.name, c] as const))("greedy %s", async (na
   }
   script.destroy();
   freeDecodeState(device, script.state);
+});
+
+test.each(golden.filters.map((c) => [c.key, c] as const))("%s", async (key, c) => {
+  const logits = await tensors.readF32(`filter/${c.logits}/logits`);
+  const filter = { temperature: c.temperature, topK: c.top_k ?? undefined, topP: c.top_p ?? undefined };
+  const [got] = await runOp(device, (p) =>
+    filterProbabilities(p, upload(p, "logits", [1, logits.length], logits), { label: "filter", ...filter }),
+  );
+  const want = await tensors.readF32(`${key}/prob`);
+  const kept = Array.from(await readI32(tensors, `${key}/kept`));
+  const ref = filterProbabilitiesRef(logits, filter);
+  const positive = (values: ArrayLike<number>) => Array.from(values).flatMap((x, i) => (x > 0 ? [i] : []));
+  expect(positive(ref)).toEqual(kept);
+  expect(positive(got!)).toEqual(kept);
+  expect(nmse(ref, want)).toBeLessThan(1e-13); // the golden is rounded to f32
+  expect(nmse(got!, want)).toBeLessThan(1e-9);
+});
+
+test.each(golden.repetition_penalty.map((c) => [c.key, c] as const))("%s", async (key, { history, penalty }) => {
+  const logits = await tensors.readF32("penalty/logits");
+  const want = await tensors.readF32(key);
+  expect(nmse(repetitionPenaltyRef(logits, history, penalty), want)).toBeLessThan(1e-13);
+  const options = { step: history.length, repetitionPenalty: penalty };
+  expect(nmse(await penalisedOnGpu(device, logits, [history], options), want)).toBeLessThan(1e-12);
+});
+
+test.each(golden.no_repeat_ngram.map((c) => [`${c.n} of ${c.history}`, c] as const))("n-gram %s", async (_, c) => {
+  expect(bannedByNgramRef(c.history, c.n)).toEqual(c.banned);
+  const logits = Float32Array.from({ length: 10 }, (_, i) => i - 5);
+  const options = { step: c.history.length, noRepeatNgram: c.n };
+  const got = await penalisedOnGpu(device, logits, [c.history], options);
+  expect(got).toEqual(logits.map((x, i) => (c.banned.includes(i) ? BANNED : x)));
 });

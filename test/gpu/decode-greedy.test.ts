@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ROW_TOP_CASES } from "../../src/kernels/decode/decode.cases.js";
 import { greedyStepRef, logSoftmax, topIndices } from "../../src/kernels/decode/decode.ref.js";
 import { greedyStep } from "../../src/kernels/decode/greedy.js";
 import { BANNED } from "../../src/kernels/decode/limits.js";
 import { createDecodeState, freeDecodeState, initAncestry } from "../../src/kernels/decode/state.js";
-import { rowTop, TOP_VARIANTS } from "../../src/kernels/decode/top.js";
+import { chooseTopVariant, rowTop, TOP_VARIANTS } from "../../src/kernels/decode/top.js";
 import type { Device } from "../../src/runtime/device.js";
 import { emptyRows, Scripted } from "./decode-steps.js";
 import { runOp, testDevice, upload, values } from "./harness.js";
@@ -23,17 +24,8 @@ function tiedRows(name: string, rows: number, vocab: number): Float32Array {
 }
 
 const variants = Object.entries(TOP_VARIANTS);
-const shapes = [
-  [1, 1, 1],
-  [3, 23, 5],
-  [2, 211, 16],
-  [4, 4096, 9],
-  [5, 50_257, 5],
-  [2, 50_257, 32],
-] as const;
-
 describe.each(variants)("rowTop %s", (_, variant) => {
-  test.each(shapes)("%i rows of %i, top %i", async (rows, vocab, k) => {
+  test.each(ROW_TOP_CASES)("$rows rows of $vocab, top $k", async ({ rows, vocab, k }) => {
     for (const make of [tiedRows, (name: string, r: number, v: number) => values(name, r * v, 9)]) {
       const data = make(`top ${rows} ${vocab}`, rows, vocab);
       const temperature = 0.8;
@@ -146,6 +138,26 @@ test("the ancestry starts with the prefix in the image's first row", async () =>
   });
   expect(Array.from(ancestry!)).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3]);
   freeDecodeState(devices.max, state);
+});
+
+test("the variant follows the adapter", () => {
+  const adapter = { vendor: "", architecture: "", description: "" };
+  expect(chooseTopVariant({ adapter: { ...adapter, isCpu: true } })).toBe(TOP_VARIANTS.cpu);
+  expect(chooseTopVariant({ adapter: { ...adapter, isCpu: false } })).toBe(TOP_VARIANTS.gpu);
+});
+
+test("equal rows give equal bits wherever they lie", async () => {
+  const row = values("aligned", 211, 5);
+  const [got] = await runOp(devices.max, (p) => {
+    const x = upload(
+      p,
+      "logits",
+      [7, 211],
+      Float32Array.from({ length: 7 * 211 }, (_, i) => row[i % 211]!),
+    );
+    return rowTop(p, x, 1, { label: "top" }).tensor;
+  });
+  for (let r = 1; r < 7; r++) expect(got!.subarray(r * 4, r * 4 + 4)).toEqual(got!.subarray(0, 4));
 });
 
 test("what cannot be done is refused with the limit", () => {

@@ -1,5 +1,11 @@
 import { EMPTY_ROW, type RowRef } from "../../src/kernels/decode/decode.ref.js";
-import { createDecodeState, type DecodeShape, type DecodeState } from "../../src/kernels/decode/state.js";
+import { type PenaltyOptions, penalise } from "../../src/kernels/decode/penalise.js";
+import {
+  createDecodeState,
+  type DecodeShape,
+  type DecodeState,
+  freeDecodeState,
+} from "../../src/kernels/decode/state.js";
 import type { Device } from "../../src/runtime/device.js";
 import { Program, type Scalar } from "../../src/runtime/program.js";
 import type { Tensor } from "../../src/runtime/tensor.js";
@@ -100,4 +106,26 @@ export function readAll(device: Device, tensors: readonly Tensor[]): Promise<(Fl
       return t.dtype === "f32" ? new Float32Array(bytes) : new Uint32Array(bytes);
     }),
   );
+}
+
+/** `penalise` on these logits after `histories`, one list of tokens per row. */
+export async function penalisedOnGpu(
+  device: Device,
+  logits: Float32Array,
+  histories: readonly (readonly number[])[],
+  options: Omit<PenaltyOptions, "label">,
+): Promise<Float32Array> {
+  const rows = histories.length;
+  const maxTokens = Math.max(1, histories[0]!.length);
+  const state = createDecodeState(device, { images: rows, width: 1, maxTokens, capacity: 1 });
+  device.write(state.tokens, Uint32Array.from(histories.flat()));
+  const p = new Program(device, "penalise");
+  const x = p.persistent("logits", [rows, logits.length / rows]);
+  device.write(x, logits);
+  penalise(p, x, state, { label: "penalise", ...options });
+  await p.compile();
+  const got = await p.run({}, [x]).f32();
+  p.destroy();
+  freeDecodeState(device, state);
+  return got;
 }

@@ -11,7 +11,10 @@ export interface TopVariant {
   readonly merge: number;
 }
 
-/** CPU adapters: few long scans, so that the lists fill early. GPUs: 512 threads a row, about 25 vec4 loads each. */
+/**
+ * CPU adapters: few long scans, so that the lists fill early; on lavapipe (2 cores) 5 rows of 50,257 take 0.4 ms for
+ * k = 1 and 0.55 ms for k = 5. GPUs: 512 threads a row, about 25 loads of four logits each.
+ */
 export const TOP_VARIANTS = {
   cpu: { threads: 8, groups: 4, merge: 8 },
   gpu: { threads: 64, groups: 8, merge: 32 },
@@ -20,8 +23,8 @@ export const TOP_VARIANTS = {
 /** List lengths that are compiled; a shorter one is cut from the next longer. */
 const LIST_LENGTHS = [1, 8, 16, 32] as const;
 
-export function chooseTopVariant(device: Device): TopVariant {
-  return device.adapter.isCpu ? TOP_VARIANTS.cpu : TOP_VARIANTS.gpu;
+export function chooseTopVariant({ adapter }: Pick<Device, "adapter">): TopVariant {
+  return adapter.isCpu ? TOP_VARIANTS.cpu : TOP_VARIANTS.gpu;
 }
 
 /** The result of `rowTop`: u32 pairs [rows, length + 1, 2]. */

@@ -1,0 +1,50 @@
+import { type Command, Option } from "commander";
+import { type ConvertReport, convert } from "../weights/convert.js";
+import { WEIGHT_TYPES, type WeightType } from "../weights/recode.js";
+import { runLongTask } from "./long-task.js";
+
+interface ConvertFlags {
+  readonly dtype?: WeightType;
+  readonly clip?: string;
+  readonly gpt2?: string;
+  readonly normalizePrefix?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** Adds `clipcap convert IN OUT`. */
+export function addConvert(program: Command): void {
+  program
+    .command("convert")
+    .summary("convert checkpoints, Hugging Face folders and model folders")
+    .description(
+      "Converts a checkpoint of the original ClipCap (.pt) to a model folder, a model folder to a checkpoint (OUT ending " +
+        "in .pt), or any of them and Hugging Face folders of CLIP and GPT-2 to another number type.",
+    )
+    .argument("<in>", "checkpoint, model folder, or Hugging Face folder")
+    .argument("<out>", "new folder, or a file ending in .pt")
+    .addOption(new Option("--dtype <type>", "number type of the weights; unchanged unless given").choices(WEIGHT_TYPES))
+    .option("--clip <dir>", "Hugging Face folder of the CLIP that the checkpoint was trained with")
+    .option("--gpt2 <dir>", "Hugging Face folder of the GPT-2 that the checkpoint was trained with")
+    .option("--normalize-prefix", "the checkpoint was trained with normalised embeddings (--normalize_prefix)")
+    .option("--json", "print the report as JSON")
+    .option("--quiet", "no progress and no report")
+    .action(async (input: string, output: string, flags: ConvertFlags) => {
+      const { json, quiet = false, ...options } = flags;
+      const report = await runLongTask(quiet, ({ signal, progress }) =>
+        convert(input, output, { ...options, signal, onProgress: progress }),
+      );
+      if (json) console.log(JSON.stringify(report));
+      else if (!quiet) for (const line of describe(report)) console.log(line);
+    });
+}
+
+/** The report in sentences. */
+function describe({ output, files }: ConvertReport): string[] {
+  const lines = files.map(({ file, tensors, converted, lossy, maxError, worst }) => {
+    if (converted === 0) return `${file}: ${tensors} tensors, unchanged`;
+    const loss = lossy === 0 ? "without loss" : `${lossy} rounded, by at most ${maxError.toPrecision(3)} (${worst})`;
+    return `${file}: ${tensors} tensors, ${converted} converted, ${loss}`;
+  });
+  return [...lines, `Wrote ${output}`];
+}

@@ -91,32 +91,41 @@ export interface QuantizedRows {
 
 /**
  * Symmetric q8: the scale of a row is max|row| / 127, so the error is at most half a scale; a row of zeros has scale 0.
- * Throws "bad-weights" when a value is not finite.
+ * Throws "bad-weights" when a value is not finite; `name` is the tensor's, for that message.
  */
-export function quantizeRows(values: Float32Array, rows: number, columns: number): QuantizedRows {
+export function quantizeRows(values: Float32Array, rows: number, columns: number, name = "The matrix"): QuantizedRows {
   const out = new Int8Array(rows * columns);
-  const scales = new Float32Array(rows);
+  const scales = rowScales(name, values, columns);
   for (let r = 0; r < rows; r++) {
-    const start = r * columns;
-    let max = 0;
-    let sum = 0; // becomes NaN with any value that is not finite, which max alone would miss
-    for (let i = start; i < start + columns; i++) {
-      const v = values[i]!;
-      const magnitude = Math.abs(v);
-      if (magnitude > max) max = magnitude;
-      sum += v * 0;
-    }
-    if (sum !== 0)
-      throw new ClipCapError("bad-weights", `Row ${r} holds a value that is not finite; it cannot become q8.`);
-    const scale = Math.fround(max / 127);
-    scales[r] = scale;
+    const scale = scales[r]!;
     if (scale === 0) continue;
-    for (let i = start; i < start + columns; i++) {
+    for (let i = r * columns; i < (r + 1) * columns; i++) {
       // A subnormal scale is so coarse that max / scale exceeds 127.
       out[i] = Math.max(-127, Math.min(127, Math.round(values[i]! / scale)));
     }
   }
   return { values: out, scales };
+}
+
+/** The scales of quantizeRows alone; the number of rows is values.length / columns. */
+export function rowScales(name: string, values: Float32Array, columns: number): Float32Array<ArrayBuffer> {
+  const scales = new Float32Array(values.length / columns);
+  for (let r = 0; r < scales.length; r++) {
+    let max = 0;
+    let sum = 0; // becomes NaN with any value that is not finite, which max alone would miss
+    for (let i = r * columns; i < (r + 1) * columns; i++) {
+      const value = values[i]!;
+      max = Math.max(max, Math.abs(value));
+      sum += value * 0;
+    }
+    if (sum !== 0)
+      throw new ClipCapError(
+        "bad-weights",
+        `${name} holds a value that is not finite in row ${r}; it cannot become q8.`,
+      );
+    scales[r] = max / 127;
+  }
+  return scales;
 }
 
 /** f32 values of q8 rows; the number of columns is values.length / scales.length. */

@@ -1,5 +1,5 @@
 import { ClipCapError } from "../runtime/errors.js";
-import { f16ToF32, f32ToF16, quantizeRows } from "./float.js";
+import { dequantizeRows, f16ToF32, f32ToF16, quantizeRows, rowScales } from "./float.js";
 import type { TensorSpec } from "./safetensors-header.js";
 import {
   DTYPE_BYTES,
@@ -130,10 +130,8 @@ function quantizedPair(file: TensorFile, info: TensorInfo, loss: Loss): RecodedT
       async *bytes() {
         let error = 0;
         for await (const values of pieces(file, info)) {
-          const q = quantizeRows(values, values.length / columns, columns);
-          for (let i = 0; i < values.length; i++) {
-            error = Math.max(error, Math.abs(values[i]! - q.values[i]! * q.scales[Math.floor(i / columns)]!));
-          }
+          const q = quantizeRows(values, values.length / columns, columns, name);
+          error = Math.max(error, largestDifference(name, values, dequantizeRows(q.values, q.scales)));
           yield new Uint8Array(q.values.buffer);
         }
         count(loss, name, error);
@@ -145,7 +143,7 @@ function quantizedPair(file: TensorFile, info: TensorInfo, loss: Loss): RecodedT
       shape: [shape[0]!],
       async *bytes() {
         for await (const values of pieces(file, info)) {
-          yield new Uint8Array(quantizeRows(values, values.length / columns, columns).scales.buffer);
+          yield new Uint8Array(rowScales(name, values, columns).buffer);
         }
       },
     },

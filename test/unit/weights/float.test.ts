@@ -88,7 +88,7 @@ describe("q8", () => {
     expect([...q.values]).toEqual([0, 0, 127, -63]);
     for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
       expect(() => quantizeRows(new Float32Array([1, 2, 3, value]), 2, 2)).toThrow(
-        /Row 1 holds a value that is not finite/,
+        /The matrix holds a value that is not finite in row 1; it cannot become q8/,
       );
     }
   });

@@ -14,7 +14,14 @@ import { gpt2Shapes } from "./shapes.js";
 import type { TensorFile } from "./tensor-file.js";
 
 /** Files of a Hugging Face folder that travel with its weights. */
-const COMPANIONS = ["config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"];
+const COMPANIONS = [
+  "config.json",
+  "preprocessor_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "vocab.json",
+  "merges.txt",
+];
 
 export interface ConvertOptions {
   /** Undefined keeps every tensor as it is. */

@@ -1,0 +1,27 @@
+import type { KernelSpec } from "../runtime/kernel.js";
+import { activationKernels } from "./activation/activation.js";
+import { attentionKernels } from "./attention/attention.js";
+import { decodeKernels } from "./decode/decode.js";
+import { embeddingKernels } from "./embedding/embedding.js";
+import { l2NormalizeKernels } from "./l2norm/l2norm.js";
+import { layerNormKernels } from "./layernorm/layernorm.js";
+import { matmulKernels } from "./matmul/matmul.js";
+import { patchKernels } from "./patch/patch.js";
+import { rowKernels } from "./rows/rows.js";
+import { softmaxKernels } from "./softmax/softmax.js";
+
+/** Every kernel of every op in every variant, for `npm run check` and the benchmarks. */
+export function allKernels(): KernelSpec[] {
+  return [
+    ...activationKernels(),
+    ...attentionKernels(),
+    ...decodeKernels(),
+    ...embeddingKernels(),
+    ...l2NormalizeKernels(),
+    ...layerNormKernels(),
+    ...matmulKernels(),
+    ...patchKernels(),
+    ...rowKernels(),
+    ...softmaxKernels(),
+  ];
+}

@@ -10,6 +10,8 @@ export interface DeviceOptions {
   /** `none` leaves every optional feature off: no subgroups, no timestamps. */
   readonly features?: "all" | "none";
   readonly powerPreference?: GPUPowerPreference;
+  /** Take the software driver even where there is a GPU. */
+  readonly forceFallbackAdapter?: boolean;
   /** Refuse allocations beyond this many bytes of GPU memory. Default: no limit but the adapter's. */
   readonly maxMemory?: number;
   /**
@@ -104,7 +106,10 @@ export class Device {
    * @throws ClipCapError `no-adapter` when there is none.
    */
   static async open(gpu: GPU, options: DeviceOptions = {}): Promise<Device> {
-    const adapter = await gpu.requestAdapter({ powerPreference: options.powerPreference ?? "high-performance" });
+    const adapter = await gpu.requestAdapter({
+      powerPreference: options.powerPreference ?? "high-performance",
+      forceFallbackAdapter: options.forceFallbackAdapter,
+    });
     if (!adapter) {
       throw new ClipCapError(
         "no-adapter",

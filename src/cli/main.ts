@@ -1,0 +1,41 @@
+#!/usr/bin/env node
+import { readFile } from "node:fs/promises";
+import { ClipCapError } from "../runtime/errors.js";
+import { addCaption } from "./caption.js";
+import { addConvert } from "./convert.js";
+import { outcome } from "./fail.js";
+import { addFetch } from "./fetch.js";
+import { stopSignal, watchForStop } from "./stop.js";
+
+const EXAMPLES = `
+Examples:
+  clipcap caption photo.jpg        one sentence about a photo
+  clipcap doctor                   whether this machine can do it, and what to install if not
+  clipcap caption --help           all options of a command`;
+
+async function main(argv: readonly string[]): Promise<void> {
+  const { Command } = await import("commander").catch((cause) => {
+    throw new ClipCapError("bad-usage", "the command line needs the package commander; run: npm install commander", {
+      cause,
+    });
+  });
+  const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
+  const program = new Command("clipcap")
+    .description("Captions for images, on WebGPU.")
+    .version(version)
+    .exitOverride() // throws instead of ending the process
+    .configureOutput({ outputError: () => {} }) // errors are printed in one place, below
+    .addHelpText("after", EXAMPLES);
+  for (const add of [addCaption, addConvert, addFetch]) add(program);
+  await program.parseAsync(argv);
+  stopSignal.throwIfAborted();
+}
+
+watchForStop();
+try {
+  await main(process.argv);
+} catch (error) {
+  const { message, exitCode } = outcome(error);
+  if (message) process.stderr.write(`${message}\n`);
+  process.exitCode = exitCode;
+}

@@ -1,0 +1,32 @@
+import type { Command } from "commander";
+import { ClipCapError } from "../runtime/errors.js";
+
+/** Options that every command has. */
+export interface CommonOptions {
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly device: string;
+}
+
+export function withCommonOptions(command: Command): Command {
+  return command
+    .optionsGroup("Output:")
+    .option("--json", "results as JSON, one object per line")
+    .option("--quiet", "no progress on stderr; errors are still reported")
+    .optionsGroup("Device:")
+    .option("--device <which>", "auto, cpu, discrete, integrated, or a part of the adapter's name", "auto");
+}
+
+/** Reads a number; its range is checked where it is used. */
+export function numeric(flag: string): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    if (Number.isNaN(value)) throw new ClipCapError("bad-usage", `${flag} is "${text}"; it must be a number`);
+    return value;
+  };
+}
+
+/** For an option that may be given several times. */
+export function collect(text: string, before: readonly string[] = []): string[] {
+  return [...before, text];
+}

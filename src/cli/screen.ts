@@ -1,0 +1,107 @@
+import { EXIT_FAILED, sentence } from "./fail.js";
+
+export interface ScreenOptions {
+  /** No progress; errors are still printed. */
+  readonly quiet?: boolean;
+}
+
+/** One thing that takes a while. */
+interface Task {
+  readonly what: string;
+  readonly done: number;
+  readonly total: number;
+  /** Beginning, in milliseconds of performance.now(). */
+  readonly since: number;
+}
+
+const REDRAW_MS = 100;
+/** Where the output is not a terminal: the first line after a second, then one in ten. */
+const FIRST_LINE_MS = 1000;
+const LINES_EVERY_MS = 10_000;
+const BAR_CELLS = 24;
+
+/** What a command shows: results on stdout; errors and progress on stderr. */
+export class Screen {
+  private readonly live: boolean;
+  private task: Task | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private shownAt = 0;
+  private drawn = false;
+
+  constructor(private readonly options: ScreenOptions = {}) {
+    this.live = process.stderr.isTTY === true && process.env.TERM !== "dumb";
+  }
+
+  /** One result. */
+  print(line: string): void {
+    this.write(`${line}\n`);
+  }
+
+  /** A part of a result's line. */
+  write(text: string): void {
+    this.wipe();
+    process.stdout.write(text);
+  }
+
+  /** Reports an error that does not end the command; the exit code will be 1. */
+  complain(error: unknown): void {
+    this.wipe();
+    process.stderr.write(`clipcap: ${sentence(error)}\n`);
+    process.exitCode = EXIT_FAILED;
+  }
+
+  /** Says what is being done, and how much of it; a total of 0 is unknown. */
+  progress(what: string, done = 0, total = 0): void {
+    if (this.options.quiet) return;
+    const now = performance.now();
+    const since = this.task?.what === what ? this.task.since : now;
+    if (since === now && !this.live) this.shownAt = now + FIRST_LINE_MS - LINES_EVERY_MS;
+    this.task = { what, done, total, since };
+    this.timer ??= setInterval(() => this.draw(), this.live ? REDRAW_MS : FIRST_LINE_MS).unref();
+    this.draw();
+  }
+
+  /** Nothing is being done any more. */
+  idle(): void {
+    clearInterval(this.timer);
+    this.timer = undefined;
+    this.task = undefined;
+    this.wipe();
+  }
+
+  private draw(): void {
+    const now = performance.now();
+    if (!this.task || now - this.shownAt < (this.live ? REDRAW_MS : LINES_EVERY_MS)) return;
+    this.shownAt = now;
+    const line = progressLine(this.task, now - this.task.since, this.live);
+    process.stderr.write(this.live ? `\r\x1b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}` : `${line}\n`);
+    this.drawn = this.live;
+  }
+
+  private wipe(): void {
+    if (this.drawn) process.stderr.write("\r\x1b[K");
+    this.drawn = false;
+  }
+}
+
+/** A line such as `captioning ━━━━━━──────  12 of 48, 3 s left`. */
+export function progressLine(task: Omit<Task, "since">, elapsedMs: number, bar: boolean): string {
+  const { what, done, total } = task;
+  const seconds = Math.round(elapsedMs / 1000);
+  if (total === 0) return seconds < 1 ? `${what} …` : `${what} … ${duration(seconds)}`;
+  const cells = Math.round((BAR_CELLS * done) / total);
+  const drawing = bar ? ` ${"━".repeat(cells)}${"─".repeat(BAR_CELLS - cells)} ` : " ";
+  const left = Math.round(((elapsedMs / 1000) * (total - done)) / Math.max(1, done));
+  const rest = done / total > 0.05 && seconds >= 2 ? `, ${duration(left)} left` : "";
+  return `${what}${drawing}${amount(done, total)}${rest}`;
+}
+
+/** Counts of things as they are, bytes (which come by the million) in MB. */
+function amount(done: number, total: number): string {
+  if (total < 1_000_000) return `${done} of ${total}`;
+  return `${Math.round(done / 1e6)} of ${Math.round(total / 1e6)} MB`;
+}
+
+function duration(seconds: number): string {
+  return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+}

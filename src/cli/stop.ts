@@ -1,0 +1,40 @@
+/**
+ * How a command ends early: at Ctrl-C, when it is told to terminate, or when nobody reads its output any more.
+ * These come to the process, so there is one signal for all of it.
+ */
+
+/** The reason of the abort: the exit code that says why. */
+export class Stop extends Error {
+  constructor(readonly exitCode: number) {
+    super(`stopped with exit code ${exitCode}`);
+  }
+}
+
+/** A command that has not ended by itself this long after Ctrl-C is ended; a driver compiles for seconds on end. */
+const PATIENCE_MS = 600;
+
+const stopping = new AbortController();
+
+/** Aborted when the command shall end. Whoever works for longer than a moment watches it. */
+export const stopSignal: AbortSignal = stopping.signal;
+
+/** Listens for what ends a command. A second Ctrl-C ends it at once. */
+export function watchForStop(): void {
+  for (const [signal, exitCode] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const) {
+    process.on(signal, () => {
+      if (stopSignal.aborted) process.exit(exitCode);
+      stopping.abort(new Stop(exitCode));
+      // exit also runs what removes half-written files.
+      setTimeout(() => process.exit(exitCode), PATIENCE_MS).unref();
+    });
+  }
+  // `clipcap … | head` has all it wants: no error, as with other filters.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    stopping.abort(new Stop(0));
+  });
+  process.stderr.on("error", () => {}); // nobody is left to tell
+}

@@ -1,7 +1,8 @@
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { type ConvertReport, convert } from "../weights/convert.js";
 import { WEIGHT_TYPES, type WeightType } from "../weights/recode.js";
-import { runLongTask } from "./long-task.js";
+import { Screen } from "./screen.js";
+import { stopSignal } from "./stop.js";
 
 interface ConvertFlags {
   readonly dtype?: WeightType;
@@ -23,19 +24,28 @@ export function addConvert(program: Command): void {
     )
     .argument("<in>", "checkpoint, model folder, or Hugging Face folder")
     .argument("<out>", "new folder, or a file ending in .pt")
-    .addOption(new Option("--dtype <type>", "number type of the weights; unchanged unless given").choices(WEIGHT_TYPES))
+    .addOption(
+      program
+        .createOption("--dtype <type>", "number type of the weights; unchanged unless given")
+        .choices(WEIGHT_TYPES),
+    )
     .option("--clip <dir>", "Hugging Face folder of the CLIP that the checkpoint was trained with")
     .option("--gpt2 <dir>", "Hugging Face folder of the GPT-2 that the checkpoint was trained with")
     .option("--normalize-prefix", "the checkpoint was trained with normalised embeddings (--normalize_prefix)")
     .option("--json", "print the report as JSON")
     .option("--quiet", "no progress and no report")
     .action(async (input: string, output: string, flags: ConvertFlags) => {
-      const { json, quiet = false, ...options } = flags;
-      const report = await runLongTask(quiet, ({ signal, progress }) =>
-        convert(input, output, { ...options, signal, onProgress: progress }),
-      );
-      if (json) console.log(JSON.stringify(report));
-      else if (!quiet) for (const line of describe(report)) console.log(line);
+      const { json, quiet, ...options } = flags;
+      const screen = new Screen({ quiet });
+      try {
+        const onProgress = (file: string, done: number, total: number) =>
+          screen.progress(`writing ${file}`, done, total);
+        const report = await convert(input, output, { ...options, signal: stopSignal, onProgress });
+        if (json) screen.print(JSON.stringify(report));
+        else if (!quiet) for (const line of describe(report)) screen.print(line);
+      } finally {
+        screen.idle();
+      }
     });
 }
 

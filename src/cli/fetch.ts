@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import { type FetchedModel, fetchModel } from "../weights/hub.js";
 import { hubModels } from "../weights/hub-manifest.js";
-import { megabytes, runLongTask } from "./long-task.js";
+import { Screen } from "./screen.js";
+import { stopSignal } from "./stop.js";
 
 interface FetchFlags {
   readonly revision?: string;
@@ -27,26 +28,31 @@ export function addFetch(program: Command): void {
     .option("--json", "print the result as JSON")
     .option("--quiet", "no progress; print the folder alone")
     .action(async (name: string | undefined, flags: FetchFlags) => {
-      if (name === undefined) return listModels(flags.json ?? false);
-      const { revision, cache: cacheDir, endpoint, json, quiet = false } = flags;
-      const model = await runLongTask(quiet, ({ signal, progress }) =>
-        fetchModel(name, { revision, cacheDir, endpoint, signal, onProgress: progress }),
-      );
-      if (json) console.log(JSON.stringify(model));
-      else for (const line of quiet ? [model.folder] : describe(model)) console.log(line);
+      const { revision, cache: cacheDir, endpoint, json, quiet } = flags;
+      const screen = new Screen({ quiet });
+      try {
+        if (name === undefined) return await listModels(screen, json ?? false);
+        const onProgress = (file: string, done: number, total: number) =>
+          screen.progress(`fetching ${file}`, done, total);
+        const model = await fetchModel(name, { revision, cacheDir, endpoint, signal: stopSignal, onProgress });
+        if (json) screen.print(JSON.stringify(model));
+        else for (const line of quiet ? [model.folder] : describe(model)) screen.print(line);
+      } finally {
+        screen.idle();
+      }
     });
 }
 
-async function listModels(json: boolean): Promise<void> {
+async function listModels(screen: Screen, json: boolean): Promise<void> {
   const models = [...(await hubModels()).values()];
-  if (json) console.log(JSON.stringify(models));
-  else for (const { name, repo, revision } of models) console.log(`${name.padEnd(24)}${repo} (${revision})`);
+  if (json) screen.print(JSON.stringify(models));
+  else for (const { name, repo, revision } of models) screen.print(`${name.padEnd(24)}${repo} (${revision})`);
 }
 
 /** The result in sentences; the folder stands alone on the last line. */
 function describe({ repo, commit, folder, files, offline }: FetchedModel): string[] {
   const lines = files.map(
-    ({ file, bytes, cached }) => `${file}  ${megabytes(bytes)} MB${cached ? ", in the cache" : ""}`,
+    ({ file, bytes, cached }) => `${file}  ${(bytes / 1e6).toFixed(1)} MB${cached ? ", in the cache" : ""}`,
   );
   const source = offline
     ? "The hub was not asked or not reached; from the cache alone"

@@ -14,7 +14,7 @@ let printed: string[];
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "clipcap-commands-"));
   printed = [];
-  vi.spyOn(console, "log").mockImplementation((line: string) => void printed.push(line));
+  vi.spyOn(process.stdout, "write").mockImplementation((text) => printed.push(String(text).trimEnd()) > 0);
 });
 afterEach(() => {
   vi.restoreAllMocks();
@@ -42,14 +42,6 @@ describe("clipcap convert", () => {
     expect(JSON.parse(printed[2]!)).toMatchObject({ files: [{ tensors: 28, converted: 0 }] });
     await run("convert", join(folder, "a"), join(folder, "c"), "--quiet", "--dtype", "f32");
     expect(printed).toHaveLength(3);
-    expect(process.listenerCount("SIGINT")).toBe(0);
-  });
-
-  it("stops at Ctrl-C with nothing left behind", async () => {
-    const running = run("convert", gpt2, join(folder, "d"), "--dtype", "q8");
-    process.emit("SIGINT");
-    await expect(running).rejects.toMatchObject({ code: "aborted" });
-    expect(readdirSync(folder)).toEqual([]);
   });
 
   it("refuses unknown options and types", async () => {

@@ -177,6 +177,34 @@ test("the cases end searches early, late and not at all", () => {
   }
 });
 
+test.each(rules)("%s: a second search starts afresh on the state of the first", async (rule) => {
+  const device = devices.max;
+  const c = cases.find((x) => x.name === "stops")!;
+  const shape = { images: c.images, width: c.beams, maxTokens: c.steps, capacity: capacityOf(c), vocab: c.vocab };
+  const state = createDecodeState(device, { ...shape, withPool: rule !== "mean" });
+  const play = async (boost: number, steps: number) => {
+    const script = await Scripted.create(
+      device,
+      shape,
+      (p, logits, s, step, position) => beamStep(p, logits, s, { label: "beam", step, position, ...c, rule }),
+      state,
+    );
+    let images = Array.from({ length: c.images }, (_, i) => start(c, i).rows);
+    for (let step = 0; step < steps; step++) {
+      const logits = images.flatMap((rows, i) => rows.map((row) => logitsOf({ ...c, boost }, i, row)));
+      const { rows } = await script.step(logits, { position: PREFIX + step });
+      images = images.map((_, i) => rows.slice(i * c.beams, (i + 1) * c.beams));
+    }
+    script.destroy();
+    return finalOrder(state, await readAll(device, decodeReads(state)));
+  };
+  const first = await play(-20, 3);
+  const finished = await play(8, c.steps);
+  expect(finished.flat().every((d) => d.stopped)).toBe(true);
+  expect(await play(-20, 3)).toEqual(first);
+  freeDecodeState(device, state);
+});
+
 test("one beam equals greedy decoding", async () => {
   const shape = { images: 2, width: 1, maxTokens: 5, capacity: 5, vocab: 211 };
   const play = async (record: RecordSteps) => {

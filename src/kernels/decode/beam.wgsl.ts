@@ -30,7 +30,7 @@ fn candidate(row: u32, j: u32) -> Candidate {
 
 /**
  * Rule "mean", one thread per image: the candidates with the best mean log-probability. A stopped beam has one
- * candidate, token 0 at no cost. moves[row].x is the row that beam continues.
+ * candidate, token 0 at no cost; beams come out best first, so once all have stopped nothing moves. moves[row].x is the row that beam continues.
  */
 export const pickByMean: KernelSpec = {
   name: "decode.beam.mean",
@@ -56,20 +56,11 @@ ${LISTS}
   var count: array<u32, MAX_BEAMS>;
   var done: array<u32, MAX_BEAMS>;
   var taken: array<u32, MAX_BEAMS>;
-  var allDone = 1u;
   for (var b = 0u; b < u.beams; b++) {
     sum[b] = select(score[base + b], 0.0, first);
     count[b] = select(length[base + b], 0u, first);
     done[b] = select(stopped[base + b], 0u, first);
     taken[b] = 0u;
-    allDone &= done[b];
-  }
-  if (allDone == 1u) { // the search of this image has ended: its order stays
-    for (var b = 0u; b < u.beams; b++) {
-      moves[base + b] = vec4u(base + b, 0u, 0u, 0u);
-      next[base + b] = 0u;
-    }
-    return;
   }
   // All rows of an image are equal at step 0: only the first one counts.
   let lists = select(u.beams, 1u, first);

@@ -62,10 +62,6 @@ export function beamStepRef(
   stop: readonly number[],
   temperature = 1,
 ): BeamStepRef {
-  if (rows.every((row) => row.stopped)) {
-    const padded = rows.map((row) => appendRef(row, 0, 0, stop));
-    return { rows: padded, source: rows.map((_, b) => b), margin: Number.POSITIVE_INFINITY };
-  }
   const candidates = sources(rows).flatMap((b) => {
     const row = rows[b]!;
     if (row.stopped) return [{ b, row: appendRef(row, 0, 0, stop) }];

@@ -11,8 +11,8 @@ import { rowTop, type TopVariant } from "./top.js";
  * - `mean`: the original's. All candidates of an image compete by mean log-probability at every step; a stopped beam
  *   keeps its score, length and slot. Ends when all beams of the image have stopped.
  * - `length-normalised`: live beams compete by their sum. A stop token among the first `beams` candidates moves that
- *   hypothesis to a pool of `beams`, ranked by sum / length^alpha, and its slot goes to the next live candidate. Ends when the pool is
- *   full and the best live beam, at its present length, is no better than the pool's worst.
+ *   hypothesis to a pool of `beams`, ranked by sum / length^alpha, and its slot goes to the next live candidate. Ends
+ *   when the pool is full and the best live beam, at its present length, is no better than the pool's worst.
  */
 export type BeamRule = "mean" | "length-normalised";
 
@@ -33,9 +33,9 @@ export interface BeamOptions {
 }
 
 /**
- * One step of beam search for every image: the state's width is the number of beams (at most 16). Histories and ancestry
- * follow the chosen beams; cached keys and values stay where they are. Equal scores: the lowest (beam, token) first.
- * At step 0 only an image's first row of logits counts. logits f32 [R, V], or [images, V] at step 0.
+ * One step of beam search for every image: the state's width is the number of beams (at most 16). Histories and
+ * ancestry follow the chosen beams; cached keys and values stay where they are. Equal scores: the lowest (beam, token)
+ * first. At step 0 only an image's first row of logits counts. logits f32 [R, V], or [images, V] at step 0.
  * Source: `generate_beam` of SPEC 1.6. @throws RangeError beyond the limits, or without the pool that the rule needs.
  */
 export function beamStep(p: Program, logits: Tensor, state: DecodeState, options: BeamOptions): void {

@@ -15,7 +15,7 @@ export interface PenaltyOptions {
   readonly noRepeatNgram?: number;
   /** Tokens that may not be chosen, at most 16. */
   readonly bannedTokens?: readonly number[];
-  /** They are banned while fewer than this many tokens exist; given the stop tokens, the least length. Default: always. */
+  /** They are banned while fewer tokens than this exist: with stop tokens, the least length. Default: always. */
   readonly bannedUntil?: number;
 }
 

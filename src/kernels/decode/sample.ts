@@ -47,10 +47,10 @@ export function chooseSampleVariant({ adapter, lanes }: Pick<Device, "adapter" |
 }
 
 /**
- * Draws the next token of every row that has not stopped from its filtered distribution, in the order of token ids, with
- * a random number that depends on (seed, number of the caption within its image, step) alone: the same image, seed and
- * number give the same caption in any batch. The score adds the log-probability of the whole distribution that the given
- * logits mean, unfiltered and at temperature 1. logits f32 [R, V], or [images, V] at step 0.
+ * Draws the next token of every row that has not stopped from its filtered distribution, in the order of token ids,
+ * with a random number that depends on (seed, number of the caption within its image, step) alone: the same image, seed
+ * and number give the same caption in any batch. The score adds the log-probability of the whole distribution that the
+ * given logits mean, unfiltered and at temperature 1. logits f32 [R, V], or [images, V] at step 0.
  * @throws RangeError for other shapes, filters outside their range or too many stop tokens.
  */
 export function sampleStep(p: Program, logits: Tensor, state: DecodeState, options: SampleOptions): void {

@@ -30,7 +30,8 @@ fn candidate(row: u32, j: u32) -> Candidate {
 
 /**
  * Rule "mean", one thread per image: the candidates with the best mean log-probability. A stopped beam has one
- * candidate, token 0 at no cost; beams come out best first, so once all have stopped nothing moves. moves[row].x is the row that beam continues.
+ * candidate, token 0 at no cost; beams come out best first, so once all have stopped nothing moves. moves[row].x is the
+ * row that beam continues.
  */
 export const pickByMean: KernelSpec = {
   name: "decode.beam.mean",

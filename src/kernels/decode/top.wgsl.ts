@@ -30,8 +30,9 @@ fn decay(difference: f32) -> f32 { return exp(max(difference, -1e30) * u.inverse
 
 /**
  * Stage 1: every thread scans its share of one row and leaves (maximum, sum of exp) and its K best candidates.
- * part is [rows, K + 1, parts], entry 0 = the two sums. Rows start anywhere (V = 50,257 is odd). Aligned vec4 loads would
- * group the terms of a sum by where the row starts, and equal rows would differ in the last bit: four scalar loads.
+ * part is [rows, K + 1, parts], entry 0 = the two sums. Rows start anywhere (V = 50,257 is odd): aligned vec4 loads
+ * would group the terms of a sum by where the row starts, and equal rows would differ in the last bit. Hence four
+ * scalar loads, which take no longer on lavapipe.
  */
 export function partialTop(k: number, threads: number): KernelSpec {
   return {

@@ -1,0 +1,173 @@
+import os from "node:os";
+import type { Device } from "../src/runtime/device.js";
+import type { Dispatch, Program } from "../src/runtime/program.js";
+
+/** What a piece of work took. All times in milliseconds. */
+export interface Timing {
+  readonly median: number;
+  readonly p95: number;
+  readonly best: number;
+  /** Processor time of this process per run, all threads: what the CPU's driver computes in is in it. */
+  readonly cpu: number;
+  /** Cores that other processes kept busy meanwhile; above 0.2 the wall times say little. */
+  readonly otherLoad: number;
+  readonly runs: number;
+}
+
+export interface TimingOptions {
+  readonly warmup?: number;
+  readonly runs?: number;
+}
+
+/** Runs `work` again and again and keeps the middle of the wall times. */
+export async function timed(work: () => Promise<unknown>, { warmup = 2, runs = 9 }: TimingOptions = {}) {
+  for (let i = 0; i < warmup; i++) await work();
+  const load = watchLoad();
+  const laps = stopwatch();
+  for (let i = 0; i < runs; i++) {
+    const lap = watchLap();
+    await work();
+    laps.add(lap());
+  }
+  return laps.timing(load().otherCores);
+}
+
+export interface Lap {
+  readonly wall: number;
+  readonly cpu: number;
+}
+
+export function watchLap(): () => Lap {
+  const [cpu, start] = [process.cpuUsage(), performance.now()];
+  return () => {
+    const { user, system } = process.cpuUsage(cpu);
+    return { wall: performance.now() - start, cpu: (user + system) / 1000 };
+  };
+}
+
+/** Collects laps. */
+export function stopwatch(): { add(lap: Lap): void; timing(otherLoad: number): Timing } {
+  const laps: Lap[] = [];
+  return {
+    add: (lap) => laps.push(lap),
+    timing(otherLoad) {
+      const walls = laps.map((l) => l.wall);
+      const cpu = quantile(
+        laps.map((l) => l.cpu),
+        0.5,
+      );
+      const [median, p95, best] = [quantile(walls, 0.5), quantile(walls, 0.95), Math.min(...walls)];
+      return { median, p95, best, cpu, otherLoad, runs: laps.length };
+    },
+  };
+}
+
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (sorted.length - 1) * q;
+  const low = sorted[Math.floor(at)]!;
+  return low + (sorted[Math.ceil(at)]! - low) * (at - Math.floor(at));
+}
+
+export interface Load {
+  readonly cpuMs: number;
+  readonly otherCores: number;
+}
+
+/** From now until the returned function is called: processor time of this process, and cores that others kept busy. */
+export function watchLoad(): () => Load {
+  const [own, all, start] = [process.cpuUsage(), busyMs(), performance.now()];
+  return () => {
+    const { user, system } = process.cpuUsage(own);
+    const cpuMs = (user + system) / 1000;
+    return { cpuMs, otherCores: Math.max(0, (busyMs() - all - cpuMs) / (performance.now() - start)) };
+  };
+}
+
+function busyMs(): number {
+  return os.cpus().reduce((sum, { times: t }) => sum + t.user + t.nice + t.sys + t.irq, 0);
+}
+
+/** Submits the given dispatches of a compiled program `repeat` times over, in one pass, with its own bind groups. */
+export function replay(program: Program, indices: readonly number[], repeat: number): void {
+  const encoder = program.device.gpu.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  const encoded = program["encoded"]; // what run() replays whole, taken in parts
+  for (let r = 0; r < repeat; r++) {
+    for (const i of indices) {
+      const { pipeline, bindGroup, workgroups } = encoded[i]!;
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, bindGroup);
+      pass.dispatchWorkgroups(...workgroups);
+    }
+  }
+  pass.end();
+  program.device.gpu.queue.submit([encoder.finish()]);
+}
+
+/** Time of one pass over some dispatches of a program: many passes in one submit, until it lasts `targetMs`. */
+export async function timeDispatches(
+  program: Program,
+  indices: readonly number[],
+  { targetMs = 60, runs = 7 }: { readonly targetMs?: number; readonly runs?: number } = {},
+): Promise<Timing> {
+  const once = async (repeat: number) => {
+    const start = performance.now();
+    replay(program, indices, repeat);
+    await program.device.idle();
+    return performance.now() - start;
+  };
+  await once(1); // the driver compiles at the first dispatch
+  let repeat = 1;
+  for (let ms = await once(1); ms < targetMs / 2 && repeat < 2000; ms = await once(repeat)) {
+    repeat = Math.min(2000, Math.max(repeat * 2, Math.floor((repeat * targetMs) / ms)));
+  }
+  const all = await timed(() => once(repeat), { warmup: 0, runs });
+  const each = (ms: number) => ms / repeat;
+  return { ...all, median: each(all.median), p95: each(all.p95), best: each(all.best), cpu: each(all.cpu) };
+}
+
+/** Dispatches of a program with the same kernel and the same shape, and what they take in one run of the program. */
+export interface Share {
+  readonly kernel: string;
+  readonly label: string;
+  readonly workgroups: readonly number[];
+  readonly count: number;
+  readonly flops: number;
+  readonly timing: Timing;
+}
+
+/** Where a program's time goes, largest first. The program must have run once, so that its scalars are set. */
+export async function shares(program: Program): Promise<Share[]> {
+  const groups = new Map<string, number[]>();
+  program.dispatches.forEach((d, i) => {
+    const key = `${d.kernel.name} ${d.workgroups} ${Object.values(d.uniforms).map(String)}`;
+    groups.set(key, [...(groups.get(key) ?? []), i]);
+  });
+  const out: Share[] = [];
+  for (const indices of groups.values()) {
+    const { kernel, label, workgroups } = program.dispatches[indices[0]!]!;
+    const flops = indices.reduce((sum, i) => sum + (program.dispatches[i]!.flops ?? 0), 0);
+    const timing = await timeDispatches(program, indices, { runs: 5 });
+    out.push({ kernel: kernel.name, label, workgroups, count: indices.length, flops, timing });
+  }
+  return out.sort((a, b) => b.timing.median - a.timing.median);
+}
+
+/** Bytes that a dispatch must at least move: each bound value once. */
+export function boundBytes(d: Dispatch, device: Device): number {
+  const seen = new Set<unknown>([device.empty.storage]);
+  let bytes = 0;
+  for (const bound of Object.values(d.tensors)) {
+    const tensor = "tensor" in bound ? bound.tensor : bound;
+    const { storage } = tensor;
+    const part = "part" in bound && storage.kind === "buffers" ? storage.parts[bound.part]! : undefined;
+    const id = part ?? storage;
+    if (seen.has(id)) continue;
+    seen.add(id);
+    const bits = { f32: 32, u32: 32, f16: 16, q8: 8 }[tensor.dtype];
+    const elements = part ? ((part.end - part.start) * tensor.size) / tensor.rows : tensor.size;
+    bytes += (elements * bits) / 8;
+  }
+  return bytes;
+}

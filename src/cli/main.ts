@@ -3,6 +3,8 @@ import { readFile } from "node:fs/promises";
 import { ClipCapError } from "../runtime/errors.js";
 import { addCaption } from "./caption.js";
 import { addConvert } from "./convert.js";
+import { addDoctor } from "./doctor.js";
+import { addEmbed } from "./embed.js";
 import { outcome } from "./fail.js";
 import { addFetch } from "./fetch.js";
 import { stopSignal, watchForStop } from "./stop.js";
@@ -26,7 +28,7 @@ async function main(argv: readonly string[]): Promise<void> {
     .exitOverride() // throws instead of ending the process
     .configureOutput({ outputError: () => {} }) // errors are printed in one place, below
     .addHelpText("after", EXAMPLES);
-  for (const add of [addCaption, addConvert, addFetch]) add(program);
+  for (const add of [addCaption, addEmbed, addConvert, addFetch, addDoctor]) add(program);
   await program.parseAsync(argv);
   stopSignal.throwIfAborted();
 }

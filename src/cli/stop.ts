@@ -11,7 +11,7 @@ export class Stop extends Error {
 }
 
 /** A command that has not ended by itself this long after Ctrl-C is ended; a driver compiles for seconds on end. */
-const PATIENCE_MS = 600;
+const PATIENCE_MS = 500;
 
 const stopping = new AbortController();
 

@@ -1,0 +1,37 @@
+/**
+ * Loaded first into a child process (`--import`), this makes the file system fail as CLIPCAP_FAULT says, which needs
+ * neither a full disk nor a user without rights.
+ */
+import fs, { mkdtempSync, rmSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+function failure(code: string, text: string): Error {
+  return Object.assign(new Error(`${code}: ${text}`), { code });
+}
+
+/** Every file takes 4096 bytes and no more. */
+async function fillDisk(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "clipcap-fault-"));
+  const handle = await open(join(folder, "probe"), "w");
+  const methods = Object.getPrototypeOf(handle);
+  await handle.close();
+  rmSync(folder, { recursive: true });
+  const { appendFile } = methods;
+  let written = 0;
+  methods.appendFile = function (data: Uint8Array) {
+    written += data.length;
+    if (written > 4096) return Promise.reject(failure("ENOSPC", "no space left on device, write"));
+    return appendFile.call(this, data);
+  };
+}
+
+function lockFolders(): void {
+  fs.promises.readdir = (() => Promise.reject(failure("EACCES", "permission denied, scandir"))) as never;
+  syncBuiltinESMExports();
+}
+
+if (process.env.CLIPCAP_FAULT === "full-disk") await fillDisk();
+if (process.env.CLIPCAP_FAULT === "locked-folders") lockFolders();

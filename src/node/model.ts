@@ -15,9 +15,11 @@ const SHIPPED = new URL("../../weights/", import.meta.url);
  * @throws ClipCapError `not-found`.
  */
 export async function modelFolder(pathOrName: string = DEFAULT_MODEL): Promise<ModelFolder> {
-  const shipped = fileURLToPath(new URL(`${encodeURIComponent(pathOrName)}/`, SHIPPED));
   if (existsSync(`${pathOrName}/clipcap.json`)) return nodeFolder(pathOrName);
-  if (/^[\w.-]+$/.test(pathOrName) && existsSync(`${shipped}clipcap.json`)) return nodeFolder(shipped);
+  if (/^[\w.-]+$/.test(pathOrName)) {
+    const shipped = fileURLToPath(new URL(`${pathOrName}/`, SHIPPED));
+    if (existsSync(`${shipped}clipcap.json`)) return nodeFolder(shipped);
+  }
   throw new ClipCapError(
     "not-found",
     `there is no model ${pathOrName}: give a folder with a clipcap.json, or the shipped ${DEFAULT_MODEL}; ` +

@@ -155,9 +155,12 @@ export class Device {
     for (let start = 0; start < Math.max(1, rows); start += perPart) {
       const end = Math.min(rows, start + perPart);
       const bytes = storageBytes(dtype, (end - start) * elements(shape.slice(1)));
-      parts.push({ buffer: this.buffer(label, bytes, options.account ?? label), start, end });
+      parts.push({ buffer: this.buffer(label, bytes, options.account ?? label), offset: 0, bytes, start, end });
     }
-    return new Tensor(label, shape, dtype, { kind: "buffers", parts }, options.scale, options.requiresGrad ?? false);
+    const grad = options.requiresGrad
+      ? this.tensor(`${label}.grad`, shape, "f32", { account: options.account })
+      : undefined;
+    return new Tensor(label, shape, dtype, { kind: "buffers", parts, grad }, options.scale);
   }
 
   /** Writes rows of a persistent tensor from `row` on. `data` holds whole rows in the tensor's storage type. */
@@ -172,7 +175,7 @@ export class Device {
       const end = Math.min(row + rows, part.end);
       if (start >= end) continue;
       const piece = source.subarray((start - row) * perRow, (end - row) * perRow);
-      this.gpu.queue.writeBuffer(part.buffer, (start - part.start) * perRow, padTo4(piece));
+      this.gpu.queue.writeBuffer(part.buffer, part.offset + (start - part.start) * perRow, padTo4(piece));
     }
   }
 
@@ -210,7 +213,10 @@ export class Device {
   }
 
   free(tensor: Tensor): void {
-    if (tensor.storage.kind === "buffers") for (const part of tensor.storage.parts) this.release(part.buffer);
+    if (tensor.storage.kind === "buffers") {
+      for (const part of tensor.storage.parts) this.release(part.buffer);
+      if (tensor.storage.grad) this.free(tensor.storage.grad);
+    }
     if (tensor.scale) this.free(tensor.scale);
   }
 
@@ -327,7 +333,7 @@ export class Device {
       const bytes = Math.ceil(((part.end - part.start) * perRow) / 4) * 4;
       const staging = this.takeStaging(bytes);
       const encoder = this.gpu.createCommandEncoder({ label: `read ${tensor.label}` });
-      encoder.copyBufferToBuffer(part.buffer, 0, staging, 0, bytes);
+      encoder.copyBufferToBuffer(part.buffer, part.offset, staging, 0, bytes);
       this.gpu.queue.submit([encoder.finish()]);
       const piece = new Uint8Array(await this.mapStaging(staging, bytes));
       out.set(piece.subarray(0, out.length - part.start * perRow), part.start * perRow);
@@ -358,6 +364,7 @@ export interface TensorOptions {
   /** The label under which `memory()` counts it; default: its own. */
   readonly account?: string;
   readonly scale?: Tensor;
+  /** Also allocates its gradient. */
   readonly requiresGrad?: boolean;
 }
 

@@ -1,6 +1,7 @@
 import type { Device } from "./device.js";
 import { type KernelSpec, uniformBytes } from "./kernel.js";
 import { align, type Conflict, type Lifetime, type Plan, planMemory } from "./plan.js";
+import { type Backward, Gradients } from "./tape.js";
 import { type DType, elements, storageBytes, Tensor } from "./tensor.js";
 
 /** A number that may change from run to run (position, step, seed), by name. */
@@ -52,6 +53,8 @@ export class Program {
   private readonly index = new Map<unknown, number>();
   private readonly owned: Tensor[] = [];
   private readonly kept = new Set<Tensor>();
+  private taping = true;
+  private readonly tape: { readonly y: Tensor; readonly backward: Backward }[] = [];
   private plan: Plan | undefined;
   private arenas: GPUBuffer[] = [];
   private encoded: Encoded[] = [];
@@ -64,8 +67,9 @@ export class Program {
   ) {}
 
   /** A tensor with its own buffer that outlives runs: an input, a cache, decoding state. Freed with the program. */
-  persistent(label: string, shape: readonly number[], dtype: DType = "f32"): Tensor {
-    const tensor = this.device.tensor(`${this.label}.${label}`, shape, dtype, { account: this.label });
+  persistent(label: string, shape: readonly number[], dtype: DType = "f32", { requiresGrad = false } = {}): Tensor {
+    const account = this.label;
+    const tensor = this.device.tensor(`${this.label}.${label}`, shape, dtype, { account, requiresGrad });
     this.owned.push(tensor);
     return tensor;
   }
@@ -73,7 +77,8 @@ export class Program {
   /** A value between dispatches; its place is planned. */
   transient(label: string, shape: readonly number[], dtype: DType = "f32"): Tensor {
     const bytes = storageBytes(dtype, elements(shape));
-    const tensor = new Tensor(label, shape, dtype, { kind: "transient", program: this, bytes, label });
+    const storage = { kind: "transient", program: this, bytes, label, requiresGrad: false } as const;
+    const tensor = new Tensor(label, shape, dtype, storage);
     this.index.set(tensor.storage, this.transients.length);
     this.transients.push(tensor);
     return tensor;
@@ -95,6 +100,32 @@ export class Program {
       throw new RangeError(`${where}: ${d.workgroups} workgroups; at most ${most} fit in a dimension`);
     }
     this.dispatches.push(d);
+  }
+
+  /**
+   * Puts an operation on the tape: y was computed from `inputs`, and `backward` records what their gradients are, given
+   * dy. Where no input needs a gradient nothing is kept.
+   */
+  differentiate(y: Tensor, inputs: readonly (Tensor | undefined)[], backward: Backward): void {
+    if (!this.taping || !inputs.some((t) => t?.requiresGrad)) return;
+    if (y.storage.kind === "transient") y.storage.requiresGrad = true;
+    this.tape.push({ y, backward });
+  }
+
+  /**
+   * Records the backward pass of y, whose gradient is `dy` (for a loss: one element holding 1). The gradients of
+   * persistent tensors go to their `grad`; run with `{accumulate: 0}` to overwrite it, with 1 to add to it.
+   */
+  backward(y: Tensor, dy: Tensor): Gradients {
+    const gradients = new Gradients(this);
+    gradients.add(y, () => dy);
+    this.taping = false; // gradients are not differentiated again
+    for (const op of this.tape.splice(0).reverse()) {
+      const known = gradients.get(op.y);
+      if (known) op.backward(known, gradients);
+    }
+    this.taping = true;
+    return gradients;
   }
 
   /** Keeps a transient's value readable after the run. */
@@ -276,7 +307,8 @@ export class Program {
       if (!("part" in bound) && storage.parts.length > 1) {
         throw new RangeError(`${tensor.label} is split in ${storage.parts.length}; bind its parts one by one`);
       }
-      return { buffer: storage.parts[part]!.buffer, offset: 0 };
+      const { buffer, offset, bytes } = storage.parts[part]!;
+      return { buffer, offset, size: bytes };
     }
     if (storage.program !== this) throw new TypeError(`${tensor.label} belongs to ${storage.program.label}`);
     const { arena, offset } = this.plan!.placements[this.index.get(storage)!]!;

@@ -2,9 +2,10 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ActivationKind } from "../../src/kernels/activation/activation.wgsl.js";
 import { type Layout, matmul } from "../../src/kernels/matmul/matmul.js";
 import type { Device } from "../../src/runtime/device.js";
+import type { Tensor } from "../../src/runtime/tensor.js";
 import { syntheticTensor } from "../../src/weights/synthetic.js";
 import { goldenJson, goldenTensors, readI32 } from "../goldens.js";
-import { nmse, runOp, testDevice, upload } from "../gpu/harness.js";
+import { leaf, nmse, runGradients, testDevice } from "../gpu/harness.js";
 
 interface Case {
   readonly op: string;
@@ -43,26 +44,35 @@ test.each(cases.map((c) => [c.case, c] as const))("%s", async (key, c) => {
   };
   const data = new Map<string, Float32Array>();
   for (const name of c.inputs) data.set(name, await input(name));
-  const [out] = await runOp(device, (p) => {
-    const bound = (name: string, shape: number[]) =>
-      data.has(name) ? upload(p, name, shape, data.get(name)!) : undefined;
-    return matmul(
+  const leaves = new Map<string, Tensor>();
+  const cot = await input("cot");
+  const results = await runGradients(device, cot, (p) => {
+    const bound = (name: string, shape: number[]) => {
+      if (data.has(name)) leaves.set(name, leaf(p, name, shape, data.get(name)!));
+      return leaves.get(name);
+    };
+    const y = matmul(
       p,
       bound("a", [...batch, ...(layout === "tn" ? [k, m] : [m, k])])!,
       bound("b", [...batch_b, ...(layout === "nt" ? [n, k] : [k, n])])!,
       { label: "y", layout, activation: act, bias: bound("bias", [n]), residual: bound("residual", [...batch, m, n]) },
     );
+    return { y, leaves: [...leaves.values()] };
   });
-  if (c.sampled) {
-    const index = await readI32(tensors, `${key}/out.sample_index`);
-    const sample = await tensors.readF32(`${key}/out.sample`);
-    expect(
-      nmse(
-        Array.from(index, (i) => out![i]!),
-        sample,
-      ),
-    ).toBeLessThan(1e-9);
-  } else {
-    expect(nmse(out!, await tensors.readF32(`${key}/out`))).toBeLessThan(1e-9);
+  for (const [i, name] of ["out", ...[...leaves.keys()].map((l) => `grad_${l}`)].entries()) {
+    const got = results[i]!;
+    if (c.sampled) {
+      const index = await readI32(tensors, `${key}/${name}.sample_index`);
+      const sample = await tensors.readF32(`${key}/${name}.sample`);
+      expect(
+        nmse(
+          Array.from(index, (at) => got[at]!),
+          sample,
+        ),
+        name,
+      ).toBeLessThan(1e-9);
+    } else {
+      expect(nmse(got, await tensors.readF32(`${key}/${name}`)), name).toBeLessThan(1e-9);
+    }
   }
 });

@@ -62,7 +62,8 @@ describe("embedding", () => {
     const ids = [10, 0, 5, 4, 6, 11, 5];
     const parts = bounds.slice(1).map((end, i) => {
       const start = bounds[i]!;
-      return { buffer: device.buffer("wte", (end - start) * columns * 4), start, end };
+      const bytes = (end - start) * columns * 4;
+      return { buffer: device.buffer("wte", bytes), offset: 0, bytes, start, end };
     });
     const wte = new Tensor("wte", [11, columns], "f32", { kind: "buffers", parts });
     device.write(wte, data);

@@ -20,8 +20,9 @@ export function upload(
   shape: readonly number[],
   data: Float32Array | Uint32Array | readonly number[],
   dtype: DType = "f32",
+  options: { readonly requiresGrad?: boolean } = {},
 ): Tensor {
-  const tensor = program.persistent(label, shape, dtype);
+  const tensor = program.persistent(label, shape, dtype, options);
   const values = Array.isArray(data) ? (dtype === "u32" ? Uint32Array.from(data) : Float32Array.from(data)) : data;
   if (values.length !== elements(shape)) throw new Error(`${label}: ${values.length} values for [${shape}]`);
   program.device.write(tensor, values as Float32Array);
@@ -48,7 +49,7 @@ export async function runOp(
     poison(program);
     const second = await program.run({}, outputs).get();
     first.forEach((a, i) => {
-      expect(bits(second[i]!), `${outputs[i]!.label} differs between two runs`).toEqual(bits(a));
+      expect(firstDifference(a, second[i]!), `${outputs[i]!.label} differs between two runs at`).toBe(-1);
     });
     return first;
   } finally {
@@ -56,8 +57,85 @@ export async function runOp(
   }
 }
 
-function bits(a: Float32Array | Uint32Array): Uint32Array {
-  return new Uint32Array(a.buffer, a.byteOffset, a.length);
+/** A leaf of a gradient test: an uploaded tensor that asks for its gradient. */
+export function leaf(program: Program, label: string, shape: readonly number[], data: Float32Array): Tensor {
+  return upload(program, label, shape, data, "f32", { requiresGrad: true });
+}
+
+/**
+ * Records y with `record`, then its backward pass for the cotangent, on poisoned memory; returns y and the gradients of
+ * the leaves. Fails when two runs differ in a bit, a dispatch writes outside its values, or `accumulate` does not add.
+ */
+export async function runGradients(
+  device: Device,
+  cotangent: Float32Array,
+  record: (program: Program) => { readonly y: Tensor; readonly leaves: readonly Tensor[] },
+): Promise<Float32Array[]> {
+  const program = new Program(device, "test");
+  try {
+    const { y, leaves } = record(program);
+    program.keep(y);
+    program.backward(y, upload(program, "dy", y.shape, cotangent));
+    const grads = leaves.map(gradOf);
+    await program.compile({ guardBytes: GUARD_BYTES });
+    for (const grad of grads) device.write(grad, new Uint32Array(grad.size).fill(POISON));
+    const run = async (accumulate: number) => {
+      poison(program);
+      const value = await program.run({ accumulate }, [y]).f32();
+      await checkGuards(program);
+      return [value, ...(await Promise.all(grads.map(async (g) => new Float32Array(await device.read(g)))))];
+    };
+    const [first, second, twice] = [await run(0), await run(0), await run(1)];
+    for (const [i, name] of [y, ...leaves].entries()) {
+      expect(firstDifference(first[i]!, second[i]!), `${name.label} differs between two runs at`).toBe(-1);
+      if (i > 0)
+        expect(
+          nmse(
+            twice[i]!,
+            first[i]!.map((v) => 2 * v),
+          ),
+          `${name.label} accumulated`,
+        ).toBeLessThan(1e-12);
+    }
+    return first;
+  } finally {
+    program.destroy();
+  }
+}
+
+function gradOf(t: Tensor): Tensor {
+  if (t.storage.kind !== "buffers" || !t.storage.grad) throw new Error(`${t.label} is no leaf`);
+  return t.storage.grad;
+}
+
+/** Central differences of sum(cotangent * f(x)) in f64: the check of a reference's own backward. */
+export function finiteDifferences(
+  f: (x: Float64Array) => ArrayLike<number>,
+  x: ArrayLike<number>,
+  cotangent: ArrayLike<number>,
+  h = 1e-5,
+): Float64Array {
+  const at = Float64Array.from(x);
+  const loss = () => {
+    const y = f(at);
+    let sum = 0;
+    for (let i = 0; i < y.length; i++) sum += y[i]! * cotangent[i]!;
+    return sum;
+  };
+  return at.map((v, i) => {
+    at[i] = v + h;
+    const up = loss();
+    at[i] = v - h;
+    const down = loss();
+    at[i] = v;
+    return (up - down) / (2 * h);
+  });
+}
+
+/** Index of the first element whose bits differ, or -1. (A matcher would take minutes over a token embedding.) */
+function firstDifference(a: Float32Array | Uint32Array, b: Float32Array | Uint32Array): number {
+  const [x, y] = [a, b].map((v) => new Uint32Array(v.buffer, v.byteOffset, v.length)) as [Uint32Array, Uint32Array];
+  return x.findIndex((bits, i) => bits !== y[i]);
 }
 
 function poison(program: Program): void {

@@ -29,13 +29,18 @@ fn tanh4(x: vec4f) -> vec4f {
   return select(far, near, s < vec4f(0.09));
 }
 
-fn gelu4(x: vec4f) -> vec4f {
+// 1 - Phi(|x|), Phi being the normal distribution
+fn normalTail4(x: vec4f) -> vec4f {
   let z = min(abs(x), vec4f(13.0)) * 0.70710678;
   let t = 1.0 / (1.0 + 0.38 * z);
   let low = 0.21440808 + t * (0.2139644 + t * (0.20360983 + t * (0.13972762 + t * 0.22766015)));
   let high = -0.15823901 + t * (0.36119832 + t * (-0.26105532 + t * 0.05872595));
   let t2 = t * t;
-  let tail = 0.5 * x * t * (low + t2 * t2 * t * high) * exp(-z * z);
+  return 0.5 * t * (low + t2 * t2 * t * high) * exp(-z * z);
+}
+
+fn gelu4(x: vec4f) -> vec4f {
+  let tail = x * normalTail4(x);
   return select(tail, x - tail, x > vec4f(0.0));
 }
 
@@ -72,6 +77,57 @@ export function activationKernel(workgroup: number): KernelSpec {
 @compute fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.y * groups.x * ${workgroup}u + id.x;
   if (i < u.count) { y[i] = activate4(u.kind, x[i]); }
+}`,
+  };
+}
+
+/** `slope4(kind, x)`: the derivative of `activate4`. relu'(0) is 0. */
+const SLOPE_WGSL = /* wgsl */ `
+fn sigmoid4(x: vec4f) -> vec4f {
+  return 1.0 / (1.0 + exp(clamp(-x, vec4f(-80.0), vec4f(80.0))));
+}
+
+fn slope4(kind: u32, x: vec4f) -> vec4f {
+  let a = clamp(x, vec4f(-13.0), vec4f(13.0)); // every slope is constant beyond, to the last bit of f32
+  switch kind {
+    case 1u: {
+      // y = x s(v), v = 1.5957691 (x + 0.044715 x^3)
+      let s = sigmoid4(1.5957691 * (a + 0.044715 * a * a * a));
+      return s + a * s * (1.0 - s) * (1.5957691 + 0.21406859 * a * a);
+    }
+    case 2u: {
+      let b = clamp(x, vec4f(-60.0), vec4f(60.0));
+      let s = sigmoid4(1.702 * b);
+      return s + 1.702 * b * s * (1.0 - s);
+    }
+    case 3u: { return select(vec4f(0.0), vec4f(1.0), x > vec4f(0.0)); }
+    case 4u: {
+      let y = tanh4(x);
+      return (1.0 - y) * (1.0 + y);
+    }
+    case 5u: {
+      let tail = normalTail4(a);
+      return select(tail, 1.0 - tail, a > vec4f(0.0)) + a * 0.39894228 * exp(-0.5 * a * a);
+    }
+    default: { return vec4f(1.0); }
+  }
+}
+`;
+
+/** dx = dy slope(kind, x). */
+export function activationBackwardKernel(workgroup: number): KernelSpec {
+  return {
+    name: `activation.backward.wg${workgroup}`,
+    bindings: [read("x", "vec4f"), read("dy", "vec4f"), write("dx", "vec4f")],
+    uniforms: [
+      ["count", "u32"],
+      ["kind", "u32"],
+    ],
+    workgroup: [workgroup, 1, 1],
+    body: /* wgsl */ `${ACTIVATION_WGSL}${SLOPE_WGSL}
+@compute fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.y * groups.x * ${workgroup}u + id.x;
+  if (i < u.count) { dx[i] = dy[i] * slope4(u.kind, x[i]); }
 }`,
   };
 }

@@ -1,8 +1,13 @@
 import type { Device } from "../../runtime/device.js";
 import type { KernelSpec } from "../../runtime/kernel.js";
 import type { Program, TensorPart } from "../../runtime/program.js";
-import type { Tensor } from "../../runtime/tensor.js";
+import type { Gradients, GradientTarget } from "../../runtime/tape.js";
+import { rowsOfTensor, type Tensor } from "../../runtime/tensor.js";
+import { activation } from "../activation/activation.js";
 import { ACTIVATIONS, type ActivationKind } from "../activation/activation.wgsl.js";
+import { columnSum } from "../columnsum/columnsum.js";
+import { addGradient } from "../gradient.js";
+import { add, sliceColumns } from "../rows/rows.js";
 import { FLAG, fewRows, type Layout, laneNn, laneNt, laneRow, laneTn, tile } from "./matmul.wgsl.js";
 
 export type { Layout };
@@ -17,6 +22,8 @@ export interface MatmulOptions {
   readonly activation?: ActivationKind;
   /** Shape of the output; added after the activation. */
   readonly residual?: Tensor;
+  /** Write (or add) the result there instead of to a new value. */
+  readonly target?: GradientTarget;
   /** For tests and benchmarks; otherwise `chooseVariant` decides. */
   readonly variant?: Variant;
 }
@@ -45,7 +52,8 @@ export function matmul(p: Program, a: Tensor, b: Tensor, o: MatmulOptions): Tens
   const shape = matmulShape(a, b, o);
   const { M, K, N } = shape;
   const batch = a.shape.slice(0, -2).reduce((x, y) => x * y, 1);
-  const out = p.transient(o.label, [...a.shape.slice(0, -2), M, N]);
+  if (needsOwnActivation(a, b, o)) return activated(p, a, b, o);
+  const out = o.target?.grad ?? p.transient(o.label, [...a.shape.slice(0, -2), M, N]);
   const weight = b.dtype as WeightType;
   const variant = o.variant ?? chooseVariant(shape, p.device);
   const spec = kernelFor(shape.layout, variant, weight);
@@ -75,12 +83,74 @@ export function matmul(p: Program, a: Tensor, b: Tensor, o: MatmulOptions): Tens
         bBatch: b.shape.length > 2 ? K * N : 0,
         flags: (o.bias ? FLAG.bias : 0) | (o.residual ? FLAG.residual : 0),
         activation: ACTIVATIONS[o.activation ?? "none"],
+        accumulate: o.target?.accumulate ?? 0,
       },
       workgroups: workgroups(variant, M, columns, batch),
       flops: 2 * batch * M * K * columns,
     });
   });
+  p.differentiate(out, [a, b, o.bias, o.residual], (dout, gradients) => backward(p, a, b, o, dout, gradients));
   return out;
+}
+
+/** An activation's backward needs its input, which the epilogue does not keep: then it is an operation of its own. */
+function needsOwnActivation(a: Tensor, b: Tensor, o: MatmulOptions): boolean {
+  const kind = o.activation ?? "none";
+  return kind !== "none" && [a, b, o.bias, o.residual].some((t) => t?.requiresGrad);
+}
+
+function activated(p: Program, a: Tensor, b: Tensor, o: MatmulOptions): Tensor {
+  const z = matmul(p, a, b, { ...o, activation: "none", residual: undefined, label: `${o.label}.z` });
+  const y = activation(p, z, o.activation!, { label: o.label });
+  return o.residual ? add(p, y, o.residual, { label: `${o.label}.sum` }) : y;
+}
+
+/**
+ * out = a b + bias + residual, stored as nn:  da = dout b^T,  db = a^T dout,  dbias = column sums,  dresidual = dout.
+ * The other layouts are the same products with a or b transposed.
+ */
+function backward(p: Program, a: Tensor, b: Tensor, o: MatmulOptions, dout: Tensor, gradients: Gradients): void {
+  const { layout, label } = o;
+  const product = (x: Tensor, y: Tensor, l: Layout, name: string, to: Pick<MatmulOptions, "residual" | "target">) =>
+    matmul(p, x, y, { ...to, layout: l, label: `d ${label}.${name}` });
+  addGradient(p, gradients, o.residual, dout);
+  const bias = o.bias && gradients.target(o.bias);
+  if (bias) columnSum(p, stack(dout), bias, { label: `d ${label}.bias` });
+  if (b.storage.kind === "buffers" && b.storage.parts.length > 1) {
+    for (const { start, end } of b.storage.parts) {
+      const columns = sliceColumns(p, dout, { from: start, to: end, label: `d ${label}[${start}..${end}]` });
+      backward(p, a, rowsOfTensor(b, start, end), { layout, label }, columns, gradients);
+    }
+    return;
+  }
+  contribute(gradients, a, (to) => {
+    if (layout === "nn") return product(dout, b, "nt", "a", to);
+    return layout === "nt" ? product(dout, b, "nn", "a", to) : product(b, dout, "nt", "a", to);
+  });
+  // One b for a batch: its gradient is the sum over the batch, which is the product of the stacked rows.
+  const stacked = b.shape.length === 2 && layout !== "tn";
+  const [x, dy] = stacked ? [stack(a), stack(dout)] : [a, dout];
+  contribute(gradients, b, (to) => {
+    if (layout === "nn") return product(x, dy, "tn", "b", to);
+    return layout === "nt" ? product(dy, x, "tn", "b", to) : product(x, dy, "nn", "b", to);
+  });
+}
+
+/** Lets a product add itself to a gradient: in place for a persistent tensor, else in its epilogue. */
+function contribute(
+  gradients: Gradients,
+  t: Tensor,
+  make: (to: Pick<MatmulOptions, "residual" | "target">) => Tensor,
+): void {
+  const target = gradients.target(t);
+  if (target) make({ target });
+  else gradients.add(t, (residual) => make({ residual }));
+}
+
+/** [..., rows, columns] -> [all rows, columns]. */
+function stack(t: Tensor): Tensor {
+  const columns = t.shape.at(-1)!;
+  return t.reshape(t.size / columns, columns);
 }
 
 export interface LinearOptions {

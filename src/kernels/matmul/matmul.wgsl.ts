@@ -22,6 +22,7 @@ const UNIFORMS: readonly UniformField[] = [
   ["bBatch", "u32"],
   ["flags", "u32"],
   ["activation", "u32"],
+  ["accumulate", "u32"], // add to what `out` holds: gradients of parameters
 ];
 
 const STORE = /* wgsl */ `
@@ -33,6 +34,7 @@ fn store(batch: u32, row: u32, n: u32, sum: f32) {
   if ((u.flags & 1u) != 0u) { value += bias[column]; }
   value = activate(u.activation, value);
   if ((u.flags & 2u) != 0u) { value += residual[at]; }
+  if (u.accumulate != 0u) { value += out[at]; }
   out[at] = value;
 }
 `;

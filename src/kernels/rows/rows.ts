@@ -2,8 +2,9 @@ import type { KernelSpec } from "../../runtime/kernel.js";
 import type { Program, Scalar } from "../../runtime/program.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import { expectShape, rowsOf } from "../check.js";
+import { addGradient, sum } from "../gradient.js";
 import { elementGrid, vectorOf } from "../grid.js";
-import { addRowsKernel, copyRowsKernel } from "./rows.wgsl.js";
+import { addRowsKernel, copyRowsKernel, sliceColumnsKernel } from "./rows.wgsl.js";
 
 /** Which rows of x go to which rows of y; see `copyRowsKernel`. Distances are in rows. */
 interface RowMap {
@@ -78,6 +79,24 @@ export function sliceRows(p: Program, x: Tensor, { batch, from, to, label }: Sli
   const period = to - from;
   const y = p.transient(label, [batch * period, columns]);
   copyRows(p, x, y, label, { count: batch * period, period, from: [from, length, 1], to: [0, period] });
+  return y;
+}
+
+/** Columns [from, to): x [rows, C] -> [rows, to - from]. @throws RangeError when [from, to) is not within them. */
+export function sliceColumns(p: Program, x: Tensor, o: { from: number; to: number; label: string }): Tensor {
+  const [rows, columns] = rowsOf(x);
+  const width = o.to - o.from;
+  if (o.from < 0 || width < 1 || o.to > columns) {
+    throw new RangeError(`${o.label}: columns ${o.from} to ${o.to} of ${x.label} [${x.shape}]`);
+  }
+  const y = p.transient(o.label, [rows, width]);
+  p.dispatch({
+    kernel: sliceColumnsKernel,
+    label: o.label,
+    tensors: { x, y },
+    uniforms: { count: rows, width, first: o.from, stride: columns },
+    workgroups: elementGrid(rows * width, p.device),
+  });
   return y;
 }
 
@@ -156,10 +175,16 @@ export interface AddOptions {
 /** a + b, element by element, of one shape. In models the matmul epilogue adds residuals; here it stands alone. */
 export function add(p: Program, a: Tensor, b: Tensor, { label }: AddOptions): Tensor {
   expectShape(label, b, a.shape);
-  const [rows, columns] = rowsOf(a);
-  return addPositions(p, a, b.reshape(rows, columns), { start: 0, period: rows, label });
+  const y = sum(p, a, b, label);
+  p.differentiate(y, [a, b], (dy, gradients) => {
+    addGradient(p, gradients, a, dy);
+    addGradient(p, gradients, b, dy);
+  });
+  return y;
 }
 
 export function rowKernels(): KernelSpec[] {
-  return ([4, 1] as const).flatMap((vector) => [copyRowsKernel(vector), addRowsKernel(vector)]);
+  return ([4, 1] as const)
+    .flatMap((vector) => [copyRowsKernel(vector), addRowsKernel(vector)])
+    .concat(sliceColumnsKernel);
 }

@@ -56,3 +56,19 @@ export function addRowsKernel(vector: Vector): KernelSpec {
 }`,
   };
 }
+
+/** y[row, column] = x[row, first + column]: a block of columns, which starts anywhere and so is copied one by one. */
+export const sliceColumnsKernel: KernelSpec = {
+  name: "rows.columns",
+  bindings: [read("x"), write("y")],
+  uniforms: [
+    ["count", "u32"],
+    ["width", "u32"],
+    ["first", "u32"],
+    ["stride", "u32"],
+  ],
+  workgroup: [ELEMENTS_PER_GROUP, 1, 1],
+  body: /* wgsl */ `${ENTRY}
+  y[i] = x[row * u.stride + u.first + column];
+}`,
+};

@@ -10,19 +10,20 @@ interface Task {
   readonly what: string;
   readonly done: number;
   readonly total: number;
-  /** Beginning, in milliseconds of performance.now(). */
+  /** Beginning, in milliseconds of performance.now(), and how much was done by then. */
   readonly since: number;
+  readonly from: number;
 }
 
-const REDRAW_MS = 100;
-/** Where the output is not a terminal: the first line after a second, then one in ten. */
-const FIRST_LINE_MS = 1000;
-const LINES_EVERY_MS = 10_000;
+/** How long a task lasts before it is worth a word, and how often its line is renewed. */
+const TERMINAL = { firstMs: 300, everyMs: 100 };
+const FILE = { firstMs: 1000, everyMs: 10_000 };
 const BAR_CELLS = 24;
 
 /** What a command shows: results on stdout; errors and progress on stderr. */
 export class Screen {
   private readonly live: boolean;
+  private readonly pace: typeof TERMINAL;
   private task: Task | undefined;
   private timer: NodeJS.Timeout | undefined;
   private shownAt = 0;
@@ -30,6 +31,7 @@ export class Screen {
 
   constructor(private readonly options: ScreenOptions = {}) {
     this.live = process.stderr.isTTY === true && process.env.TERM !== "dumb";
+    this.pace = this.live ? TERMINAL : FILE;
   }
 
   /** One result. */
@@ -54,10 +56,10 @@ export class Screen {
   progress(what: string, done = 0, total = 0): void {
     if (this.options.quiet) return;
     const now = performance.now();
-    const since = this.task?.what === what ? this.task.since : now;
-    if (since === now && !this.live) this.shownAt = now + FIRST_LINE_MS - LINES_EVERY_MS;
-    this.task = { what, done, total, since };
-    this.timer ??= setInterval(() => this.draw(), this.live ? REDRAW_MS : FIRST_LINE_MS).unref();
+    const { since, from } = this.task?.what === what ? this.task : { since: now, from: done };
+    if (since === now) this.shownAt = now + this.pace.firstMs - this.pace.everyMs;
+    this.task = { what, done, total, since, from };
+    this.timer ??= setInterval(() => this.draw(), TERMINAL.everyMs).unref();
     this.draw();
   }
 
@@ -71,10 +73,10 @@ export class Screen {
 
   private draw(): void {
     const now = performance.now();
-    if (!this.task || now - this.shownAt < (this.live ? REDRAW_MS : LINES_EVERY_MS)) return;
+    if (!this.task || now - this.shownAt < this.pace.everyMs) return;
     this.shownAt = now;
     const line = progressLine(this.task, now - this.task.since, this.live);
-    process.stderr.write(this.live ? `\r\x1b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}` : `${line}\n`);
+    process.stderr.write(this.live ? `\r\x1b[K${line.slice(0, (process.stderr.columns || 80) - 1)}` : `${line}\n`);
     this.drawn = this.live;
   }
 
@@ -86,13 +88,13 @@ export class Screen {
 
 /** A line such as `captioning ━━━━━━──────  12 of 48, 3 s left`. */
 export function progressLine(task: Omit<Task, "since">, elapsedMs: number, bar: boolean): string {
-  const { what, done, total } = task;
+  const { what, done, total, from } = task;
   const seconds = Math.round(elapsedMs / 1000);
   if (total === 0) return seconds < 1 ? `${what} …` : `${what} … ${duration(seconds)}`;
   const cells = Math.round((BAR_CELLS * done) / total);
   const drawing = bar ? ` ${"━".repeat(cells)}${"─".repeat(BAR_CELLS - cells)} ` : " ";
-  const left = Math.round(((elapsedMs / 1000) * (total - done)) / Math.max(1, done));
-  const rest = done / total > 0.05 && seconds >= 2 ? `, ${duration(left)} left` : "";
+  const left = Math.round(((elapsedMs / 1000) * (total - done)) / Math.max(1, done - from));
+  const rest = done > from && seconds >= 2 ? `, ${duration(left)} left` : "";
   return `${what}${drawing}${amount(done, total)}${rest}`;
 }
 

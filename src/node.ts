@@ -12,8 +12,8 @@ export { type Caption, ClipCap, type LoadOptions, type ModelSource } from "./mod
 export type { CaptionOptions } from "./models/options.js";
 export { type NodeDeviceOptions, nodeGpu, openDevice } from "./node/dawn.js";
 export { modelFolder } from "./node/model.js";
-export type { AdapterInfo, Counters, DeviceLimits, DeviceOptions } from "./runtime/device.js";
-export { Device } from "./runtime/device.js";
+export type { AdapterInfo, DeviceLimits } from "./runtime/adapter.js";
+export { type Counters, Device, type DeviceOptions } from "./runtime/device.js";
 export { ClipCapError, type ErrorCode } from "./runtime/errors.js";
 export type { MemoryReport } from "./runtime/memory.js";
 export { filesFolder, type ModelFolder, mapFolder, urlFolder } from "./weights/folder.js";

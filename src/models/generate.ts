@@ -9,7 +9,8 @@ import { embedding } from "../kernels/embedding/embedding.js";
 import { addPositions, concatRows, gatherRows } from "../kernels/rows/rows.js";
 import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
-import { Program, type Reading, type Scalar } from "../runtime/program.js";
+import { Program, type Scalar } from "../runtime/program.js";
+import type { Reading } from "../runtime/reading.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { type Gpt2, gpt2Decode, gpt2Logits, gpt2Prefill } from "./gpt2.js";
 
@@ -75,29 +76,37 @@ export class Generator {
     const capacity = context + maxTokens;
     const withPool = strategy.type === "beam" && strategy.rule === "length-normalised";
     const state = createDecodeState(device, { images, width, maxTokens, capacity, withPool });
+    const [start, step] = [new Program(device, "generate.start"), new Program(device, "generate.step")];
+    const results = new Program(device, "generate.results");
+    const generator = new Generator(device, shape, start, step, results, state, context);
+    try {
+      generator.record(gpt2, prefixOf(start));
+      await Promise.all([start.compile(), step.compile(), results.compile()]);
+      return generator;
+    } catch (error) {
+      generator.destroy();
+      throw error;
+    }
+  }
 
-    const start = new Program(device, "generate.start");
+  private record(gpt2: Gpt2, prefix: Tensor): void {
+    const { shape, start, step, state, context } = this;
+    const { images, width } = shape;
     const caches = gpt2.blocks.map((_, i): KvCache => {
-      const dims = [images * width, capacity, gpt2.config.width];
+      const dims = [images * width, state.capacity, gpt2.config.width];
       const [k, v] = [start.persistent(`k${i}`, dims), start.persistent(`v${i}`, dims)];
-      return { k, v, rows: images * width, capacity };
+      return { k, v, rows: images * width, capacity: state.capacity };
     });
-    const x = withPrompt(start, gpt2, prefixOf(start), shape, context); // [images*T, C]
+    const x = withPrompt(start, gpt2, prefix, shape, context); // [images*T, C]
     const hidden = gpt2Prefill(start, gpt2, x, { batch: images, tokens: context, caches, rowStride: width });
     const last = { start: context - 1, stride: context, count: images, label: "gpt2.last_rows" };
     const logits = gpt2Logits(start, gpt2, gatherRows(start, hidden.at(-1)!, last)); // [images, V]
     initAncestry(start, state, { prefix: context, label: "generate.ancestry" });
     choose(start, logits, state, shape, { step: 0, position: context, seed: start.scalar("seed") });
 
-    const step = new Program(device, "generate.step");
     const [position, keys] = [step.scalar("position"), step.scalar("keys")];
     const next = gpt2Decode(step, gpt2, state.next, caches, state.ancestry, { position, keys });
     choose(step, next, state, shape, { step: step.scalar("step"), position: keys, seed: step.scalar("seed") });
-
-    const results = new Program(device, "generate.results");
-    const generator = new Generator(device, shape, start, step, results, state, context);
-    await Promise.all([start.compile(), step.compile(), results.compile()]);
-    return generator;
   }
 
   /** Decodes once; the prefix program's inputs must be written before. Returns the captions of every image, best first. */
@@ -158,10 +167,12 @@ function choose(
   const o = { stop, step: at.step, label: `generate.${strategy.type}` };
   switch (strategy.type) {
     case "greedy":
-      return greedyStep(p, logits, state, o);
+      greedyStep(p, logits, state, o);
+      break;
     case "beam":
-      return beamStep(p, logits, state, { ...o, ...strategy, position: at.position });
+      beamStep(p, logits, state, { ...o, ...strategy, position: at.position });
+      break;
     case "sample":
-      return sampleStep(p, logits, state, { ...o, ...strategy, topK: strategy.topK || undefined, seed: at.seed });
+      sampleStep(p, logits, state, { ...o, ...strategy, topK: strategy.topK || undefined, seed: at.seed });
   }
 }

@@ -1,3 +1,4 @@
+import { totalmem } from "node:os";
 import { Device, type DeviceOptions } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 
@@ -31,7 +32,12 @@ export async function nodeGpu(toggles: readonly string[] = []): Promise<GPU> {
 /** Opens a device in Node. @throws ClipCapError `no-adapter`. */
 export async function openDevice(options: NodeDeviceOptions = {}): Promise<Device> {
   const gpu = await nodeGpu(options.toggles);
-  return Device.open(gpu, { whileWaiting: sleepBetweenPolls, ...options });
+  return Device.open(gpu, { whileWaiting: sleepBetweenPolls, hostMemory: hostMemory(), ...options });
+}
+
+/** Bytes that this machine, or the container the process is in, has in all. */
+function hostMemory(): number {
+  return Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
 }
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4));

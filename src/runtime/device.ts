@@ -1,5 +1,6 @@
+import { type AdapterInfo, adapterInfo, type DeviceLimits, deviceLimits, raisedLimits } from "./adapter.js";
 import { ClipCapError } from "./errors.js";
-import { bindGroupLayout, type KernelSpec, sourceExcerpt, wgsl } from "./kernel.js";
+import { type CompiledKernel, compileKernel, type KernelSpec, wgsl } from "./kernel.js";
 import { probeLanes } from "./lanes.js";
 import { MemoryLedger, type MemoryReport, megabytes } from "./memory.js";
 import { type DType, elements, type Part, rowBytes, storageBytes, Tensor } from "./tensor.js";
@@ -15,29 +16,15 @@ export interface DeviceOptions {
   /** Refuse allocations beyond this many bytes of GPU memory. Default: no limit but the adapter's. */
   readonly maxMemory?: number;
   /**
+   * Stands for `maxMemory` where the adapter is a CPU and its memory the machine's: lavapipe promises any amount and
+   * ends the process when it is not there. The Node half passes what the machine has.
+   */
+  readonly hostMemory?: number;
+  /**
    * Called while the host waits for a CPU adapter; returns a function that ends it. The Node half passes a loop that
    * keeps Dawn's polling from taking a core away from the adapter (see node/dawn.ts).
    */
   readonly whileWaiting?: () => () => void;
-}
-
-/** What the adapter is, for messages, benchmark reports and the choice of kernels. */
-export interface AdapterInfo {
-  readonly vendor: string;
-  readonly architecture: string;
-  readonly description: string;
-  /** A software rasteriser (lavapipe, SwiftShader): other kernels are fast there. */
-  readonly isCpu: boolean;
-}
-
-export interface DeviceLimits {
-  readonly maxBindingBytes: number;
-  readonly maxBufferBytes: number;
-  readonly maxWorkgroupsPerDimension: number;
-  readonly maxInvocations: number;
-  readonly workgroupBytes: number;
-  readonly storageAlignment: number;
-  readonly uniformAlignment: number;
 }
 
 /** Objects created and work submitted so far; a steady step must leave the first three unchanged. */
@@ -49,12 +36,10 @@ export interface Counters {
   submits: number;
 }
 
-export interface CompiledKernel {
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-}
-
 const BUFFER = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128 } as const;
+
+/** Larger staging buffers are not kept: tokens and logits come back at every step, whole weights once. */
+const KEPT_STAGING = 16 * 2 ** 20;
 
 /**
  * One GPU device: what it offers, the memory taken from it, its kernels and its end. Several may live at once.
@@ -70,7 +55,10 @@ export class Device {
   private readonly kernels = new Map<string, { code: string; compiled: Promise<CompiledKernel> }>();
   private readonly staging = new Map<number, GPUBuffer[]>();
   private readonly waiters = new Set<(error: ClipCapError) => void>();
-  private allocations: Promise<ClipCapError | undefined>[] = [];
+  /** Calls of which it is not known yet whether the GPU took them. */
+  private readonly pending = new Set<Promise<void>>();
+  /** Buffers that the GPU could not provide, until they are released. */
+  private readonly shortages = new Map<GPUBuffer, ClipCapError>();
   private failure: ClipCapError | undefined;
   private zeros: Tensor | undefined;
 
@@ -79,25 +67,17 @@ export class Device {
     readonly adapter: AdapterInfo,
     private readonly options: DeviceOptions,
   ) {
-    const l = gpu.limits;
-    this.limits = {
-      maxBindingBytes: l.maxStorageBufferBindingSize,
-      maxBufferBytes: l.maxBufferSize,
-      maxWorkgroupsPerDimension: l.maxComputeWorkgroupsPerDimension,
-      maxInvocations: l.maxComputeInvocationsPerWorkgroup,
-      workgroupBytes: l.maxComputeWorkgroupStorageSize,
-      storageAlignment: l.minStorageBufferOffsetAlignment,
-      uniformAlignment: l.minUniformBufferOffsetAlignment,
-    };
-    this.ledger = new MemoryLedger(options.maxMemory ?? Number.POSITIVE_INFINITY);
+    this.limits = deviceLimits(gpu.limits);
+    const limit = options.maxMemory ?? (adapter.isCpu ? options.hostMemory : undefined);
+    this.ledger = new MemoryLedger(limit ?? Number.POSITIVE_INFINITY);
     gpu.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
-      this.fail(asClipCapError(event.error));
+      if (isOutOfMemory(event.error)) this.fail(new ClipCapError("out-of-memory", event.error.message));
+      else this.invalid(event.error.message);
     });
     gpu.lost.then((info) => {
-      this.fail(
-        new ClipCapError("device-lost", `the GPU device was lost (${info.message || info.reason}); open a new one`),
-      );
+      const reason = info.message.split("\n")[0] || info.reason; // the lines below are Dawn's own call stack
+      this.fail(new ClipCapError("device-lost", `the GPU device was lost (${reason}); open a new one`));
     });
   }
 
@@ -122,12 +102,15 @@ export class Device {
       requiredFeatures: options.features === "none" ? [] : wanted.filter((f) => adapter.features.has(f)),
       requiredLimits: options.limits === "default" ? {} : raisedLimits(adapter.limits),
     });
-    const { vendor, architecture, description } = adapter.info;
-    const isCpu =
-      adapter.info.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader/i.test(`${architecture} ${description}`);
-    const device = new Device(gpuDevice, { vendor, architecture, description, isCpu }, options);
-    if (isCpu && gpuDevice.features.has("subgroups")) device.lanes = await probeLanes(device, adapter.info);
-    return device;
+    const device = new Device(gpuDevice, adapterInfo(adapter.info), options);
+    try {
+      if (device.adapter.isCpu && gpuDevice.features.has("subgroups"))
+        device.lanes = await probeLanes(device, adapter.info);
+      return device;
+    } catch (error) {
+      device.close();
+      throw error;
+    }
   }
 
   get hasTimestamps(): boolean {
@@ -151,6 +134,7 @@ export class Device {
           `${megabytes(this.limits.maxBindingBytes)}`,
       );
     }
+    this.ledger.admit(label, storageBytes(dtype, elements(shape))); // all parts or none
     const parts: Part[] = [];
     for (let start = 0; start < Math.max(1, rows); start += perPart) {
       const end = Math.min(rows, start + perPart);
@@ -170,17 +154,31 @@ export class Device {
     const perRow = rowBytes(tensor.dtype, tensor.shape);
     const source = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     const rows = tensor.shape.length === 0 ? 1 : source.byteLength / perRow;
+    if (!Number.isInteger(rows) || row + rows > tensor.rows) {
+      throw new RangeError(
+        `${tensor.label} [${tensor.shape}] has rows of ${perRow} bytes; ${source.byteLength} bytes from row ${row} on ` +
+          "are no whole rows of it",
+      );
+    }
     for (const part of tensor.storage.parts) {
       const start = Math.max(row, part.start);
       const end = Math.min(row + rows, part.end);
       if (start >= end) continue;
       const piece = source.subarray((start - row) * perRow, (end - row) * perRow);
-      this.gpu.queue.writeBuffer(part.buffer, part.offset + (start - part.start) * perRow, padTo4(piece));
+      const offset = part.offset + (start - part.start) * perRow;
+      this.checked(
+        (why) => `writing ${tensor.label}: ${why}`,
+        () => this.gpu.queue.writeBuffer(part.buffer, offset, padTo4(piece)),
+      );
     }
   }
 
-  /** A storage buffer in the ledger. Failure is noticed by the next `settle()` or wait. */
+  /** A storage buffer in the ledger. That the GPU has no room is noticed by the next wait; `settle` waits for it. */
   buffer(label: string, bytes: number, account = label, usage: number = BUFFER.STORAGE): GPUBuffer {
+    return this.allocate(label, bytes, account, usage | BUFFER.COPY_SRC | BUFFER.COPY_DST);
+  }
+
+  private allocate(label: string, bytes: number, account: string, usage: number): GPUBuffer {
     this.ensureOpen();
     this.ledger.admit(label, bytes);
     if (bytes > this.limits.maxBufferBytes) {
@@ -190,16 +188,14 @@ export class Device {
       );
     }
     this.gpu.pushErrorScope("out-of-memory");
-    const buffer = this.gpu.createBuffer({ label, size: bytes, usage: usage | BUFFER.COPY_SRC | BUFFER.COPY_DST });
-    this.allocations.push(
-      this.gpu.popErrorScope().then(
-        (e) =>
-          e ? new ClipCapError("out-of-memory", `the GPU has no ${megabytes(bytes)} left for ${label}`) : undefined,
-        () => undefined, // the device is gone; `failure` says so
-      ),
-    );
+    const buffer = this.gpu.createBuffer({ label, size: bytes, usage });
     this.counters.buffers++;
     this.ledger.add(buffer, account, bytes);
+    this.popScope(() => {
+      if (!this.ledger.has(buffer)) return;
+      const reason = `the GPU has no ${megabytes(bytes)} left for ${label}; use a smaller model, batch or dtype`;
+      this.shortages.set(buffer, new ClipCapError("out-of-memory", reason));
+    });
     return buffer;
   }
 
@@ -209,6 +205,7 @@ export class Device {
 
   release(buffer: GPUBuffer): void {
     this.ledger.remove(buffer);
+    this.shortages.delete(buffer);
     buffer.destroy();
   }
 
@@ -225,52 +222,67 @@ export class Device {
     return this.ledger.report();
   }
 
-  /** Compiles a kernel once; later calls return the same promise. */
-  kernel(spec: KernelSpec): Promise<CompiledKernel> {
+  /** Compiles a kernel once; later calls return the same promise. `label` says in errors what it is needed for. */
+  kernel(spec: KernelSpec, label?: string): Promise<CompiledKernel> {
     const code = wgsl(spec);
     const known = this.kernels.get(spec.name);
     if (known) {
       if (known.code !== code) throw new Error(`two kernels are called ${spec.name}`);
       return known.compiled;
     }
-    const compiled = this.compile(spec, code);
+    this.ensureOpen();
+    this.counters.pipelines++;
+    const compiled = compileKernel(this.gpu, spec, code, label).catch((error) => {
+      throw this.failure ?? error;
+    });
     compiled.catch(() => {}); // whoever waits for it hears of the failure
     this.kernels.set(spec.name, { code, compiled });
     return compiled;
   }
 
-  private async compile(spec: KernelSpec, code: string): Promise<CompiledKernel> {
-    this.counters.pipelines++;
-    this.gpu.pushErrorScope("validation");
-    const module = this.gpu.createShaderModule({ label: spec.name, code });
-    const layout = this.gpu.createBindGroupLayout(bindGroupLayout(spec));
-    const made = this.gpu.createComputePipelineAsync({
-      label: spec.name,
-      layout: this.gpu.createPipelineLayout({ label: spec.name, bindGroupLayouts: [layout] }),
-      compute: { module, entryPoint: "main" },
-    });
-    const [scope, pipeline] = await Promise.allSettled([this.gpu.popErrorScope(), made]);
+  /**
+   * Makes WebGPU calls; what they find invalid fails the device, since what waits for their results must not go on.
+   * `explain` puts the words of this project in front of WebGPU's.
+   */
+  checked<T>(explain: (message: string) => string, calls: () => T): T {
     this.ensureOpen();
-    if (pipeline.status === "fulfilled" && !(scope.status === "fulfilled" && scope.value)) {
-      return { pipeline: pipeline.value, layout };
+    this.gpu.pushErrorScope("validation");
+    try {
+      return calls();
+    } finally {
+      this.popScope((error) => this.invalid(explain(error.message)));
     }
-    const { messages } = await module.getCompilationInfo();
-    const fault = messages.find((m) => m.type === "error");
-    const reason = scope.status === "fulfilled" ? scope.value?.message : String(scope.reason);
-    throw new ClipCapError(
-      "validation",
-      fault
-        ? `kernel ${spec.name}: ${fault.message} (line ${fault.lineNum})\n${sourceExcerpt(code, fault.lineNum)}`
-        : `kernel ${spec.name}: ${reason ?? (pipeline.status === "rejected" ? String(pipeline.reason) : "invalid")}`,
-    );
   }
 
-  /** Waits for allocations made so far. @throws ClipCapError `out-of-memory`. */
+  private popScope(onError: (error: GPUError) => void): void {
+    const outcome = this.gpu.popErrorScope().then(
+      (error) => error && onError(error),
+      () => {}, // the device is gone; `failure` says so
+    );
+    const done = outcome.then(() => void this.pending.delete(done));
+    this.pending.add(done);
+  }
+
+  /** Encodes and submits. Errors come to whoever waits next, through `checked`. */
+  submit(
+    label: string,
+    encode: (encoder: GPUCommandEncoder) => void,
+    explain = (why: string) => `${label}: ${why}`,
+  ): void {
+    this.checked(explain, () => {
+      const encoder = this.gpu.createCommandEncoder({ label });
+      encode(encoder);
+      this.gpu.queue.submit([encoder.finish()]);
+      this.counters.submits++;
+    });
+  }
+
+  /**
+   * Waits until it is known that the GPU took all calls made so far; does not wait for its work.
+   * @throws ClipCapError `out-of-memory`, as does every wait until what could not be allocated is released.
+   */
   async settle(): Promise<void> {
-    const pending = this.allocations;
-    this.allocations = [];
-    const failed = (await this.wait(Promise.all(pending))).find((e) => e);
-    if (failed) throw failed;
+    await this.wait(Promise.all(this.pending));
   }
 
   /** Waits until all submitted work is done. */
@@ -279,7 +291,7 @@ export class Device {
     await this.wait(this.gpu.queue.onSubmittedWorkDone());
   }
 
-  /** Awaits a GPU promise; rejects as soon as the device fails, and afterwards if it failed meanwhile. */
+  /** Awaits a GPU promise; rejects as soon as the device fails, and afterwards if it failed or lacked memory meanwhile. */
   async wait<T>(promise: Promise<T>): Promise<T> {
     this.ensureOpen();
     const stop = this.adapter.isCpu ? this.options.whileWaiting?.() : undefined;
@@ -291,9 +303,11 @@ export class Device {
     try {
       const value = await Promise.race([promise, failed]);
       this.ensureOpen();
+      for (const shortage of this.shortages.values()) throw shortage;
       return value;
     } catch (error) {
-      throw this.failure ?? error;
+      const [shortage] = this.shortages.values();
+      throw this.failure ?? shortage ?? error;
     } finally {
       this.waiters.delete(reject);
       stop?.();
@@ -305,11 +319,7 @@ export class Device {
     const size = 2 ** Math.ceil(Math.log2(Math.max(256, bytes)));
     const free = this.staging.get(size)?.pop();
     if (free) return free;
-    this.ledger.admit("staging", size);
-    const buffer = this.gpu.createBuffer({ label: "staging", size, usage: BUFFER.MAP_READ | BUFFER.COPY_DST });
-    this.counters.buffers++;
-    this.ledger.add(buffer, "staging", size);
-    return buffer;
+    return this.allocate("staging", size, "staging", BUFFER.MAP_READ | BUFFER.COPY_DST);
   }
 
   /** Waits for the copy into a staging buffer, returns its bytes and gives the buffer back to the pool. */
@@ -318,7 +328,8 @@ export class Device {
     const copy = buffer.getMappedRange(0, bytes).slice(0);
     buffer.unmap();
     const pool = this.staging.get(buffer.size);
-    if (pool) pool.push(buffer);
+    if (buffer.size > KEPT_STAGING) this.release(buffer);
+    else if (pool) pool.push(buffer);
     else this.staging.set(buffer.size, [buffer]);
     return copy;
   }
@@ -332,9 +343,7 @@ export class Device {
     for (const part of tensor.storage.parts) {
       const bytes = Math.ceil(((part.end - part.start) * perRow) / 4) * 4;
       const staging = this.takeStaging(bytes);
-      const encoder = this.gpu.createCommandEncoder({ label: `read ${tensor.label}` });
-      encoder.copyBufferToBuffer(part.buffer, part.offset, staging, 0, bytes);
-      this.gpu.queue.submit([encoder.finish()]);
+      this.submit(`read ${tensor.label}`, (e) => e.copyBufferToBuffer(part.buffer, part.offset, staging, 0, bytes));
       const piece = new Uint8Array(await this.mapStaging(staging, bytes));
       out.set(piece.subarray(0, out.length - part.start * perRow), part.start * perRow);
     }
@@ -358,6 +367,11 @@ export class Device {
     this.failure ??= error;
     for (const reject of this.waiters) reject(this.failure);
   }
+
+  /** Calls on a buffer that the GPU could not provide are invalid too; then the shortage is what waits are told. */
+  private invalid(message: string): void {
+    if (this.shortages.size === 0) this.fail(new ClipCapError("validation", message));
+  }
 }
 
 export interface TensorOptions {
@@ -368,21 +382,8 @@ export interface TensorOptions {
   readonly requiresGrad?: boolean;
 }
 
-function raisedLimits(limits: GPUSupportedLimits): Record<string, number> {
-  const names = [
-    "maxBufferSize",
-    "maxStorageBufferBindingSize",
-    "maxStorageBuffersPerShaderStage",
-    "maxComputeWorkgroupStorageSize",
-    "maxComputeInvocationsPerWorkgroup",
-    "maxComputeWorkgroupSizeX",
-  ] as const;
-  return Object.fromEntries(names.map((name) => [name, limits[name]]));
-}
-
-function asClipCapError(error: GPUError): ClipCapError {
-  const outOfMemory = /memory/i.test(error.constructor.name);
-  return new ClipCapError(outOfMemory ? "out-of-memory" : "validation", error.message);
+function isOutOfMemory(error: GPUError): boolean {
+  return error.constructor.name === "GPUOutOfMemoryError"; // Node has no global to compare with
 }
 
 function padTo4(bytes: Uint8Array<ArrayBufferLike>): Uint8Array<ArrayBuffer> {

@@ -1,3 +1,5 @@
+import { ClipCapError } from "./errors.js";
+
 /**
  * A kernel is a WGSL body and the facts around it. The header (constants, uniform struct, bindings) is generated from
  * the same record as the bind-group layout, so the two cannot disagree.
@@ -85,4 +87,43 @@ export function sourceExcerpt(code: string, line: number, around = 3): string {
     .slice(first - 1, line + around)
     .map((text, i) => `${first + i === line ? ">" : " "} ${String(first + i).padStart(4)} | ${text}`)
     .join("\n");
+}
+
+export interface CompiledKernel {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/**
+ * The pipeline of `code`, which is `wgsl(spec)`.
+ * @throws ClipCapError `validation`: kernel, `label` (what it is for), the compiler's words and the lines around the fault.
+ */
+export async function compileKernel(
+  gpu: GPUDevice,
+  spec: KernelSpec,
+  code: string,
+  label?: string,
+): Promise<CompiledKernel> {
+  gpu.pushErrorScope("validation");
+  const module = gpu.createShaderModule({ label: spec.name, code });
+  const layout = gpu.createBindGroupLayout(bindGroupLayout(spec));
+  const made = gpu.createComputePipelineAsync({
+    label: spec.name,
+    layout: gpu.createPipelineLayout({ label: spec.name, bindGroupLayouts: [layout] }),
+    compute: { module, entryPoint: "main" },
+  });
+  const [scope, pipeline] = await Promise.allSettled([gpu.popErrorScope(), made]);
+  const error = scope.status === "fulfilled" ? scope.value : undefined;
+  if (pipeline.status === "fulfilled" && !error) return { pipeline: pipeline.value, layout };
+  const { messages } = await module.getCompilationInfo();
+  const fault = messages.find((m) => m.type === "error");
+  const reason = error ?? (pipeline.status === "rejected" ? pipeline.reason : scope);
+  throw new ClipCapError(
+    "validation",
+    `kernel ${spec.name}${label ? ` for ${label}` : ""}: ${
+      fault
+        ? `${fault.message} (line ${fault.lineNum})\n${sourceExcerpt(code, fault.lineNum)}`
+        : (reason as Error).message
+    }`,
+  );
 }

@@ -45,6 +45,10 @@ export class MemoryLedger {
     else this.byLabel.delete(entry.label);
   }
 
+  has(buffer: GPUBuffer): boolean {
+    return this.buffers.has(buffer);
+  }
+
   all(): GPUBuffer[] {
     return [...this.buffers.keys()];
   }

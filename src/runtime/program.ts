@@ -1,8 +1,11 @@
 import type { Device } from "./device.js";
+import { ClipCapError } from "./errors.js";
 import { type KernelSpec, uniformBytes } from "./kernel.js";
+import { megabytes } from "./memory.js";
 import { align, type Conflict, type Lifetime, type Plan, planMemory } from "./plan.js";
+import { Reading } from "./reading.js";
 import { type Backward, Gradients } from "./tape.js";
-import { type DType, elements, storageBytes, Tensor } from "./tensor.js";
+import { type DType, elements, type Storage, storageBytes, Tensor } from "./tensor.js";
 
 /** A number that may change from run to run (position, step, seed), by name. */
 export interface Scalar {
@@ -52,14 +55,16 @@ export class Program {
   /** Position in `transients` by storage: a reshaped view is the same value. */
   private readonly index = new Map<unknown, number>();
   private readonly owned: Tensor[] = [];
-  private readonly kept = new Set<Tensor>();
+  private readonly kept = new Set<Storage>();
   private taping = true;
   private readonly tape: { readonly y: Tensor; readonly backward: Backward }[] = [];
   private plan: Plan | undefined;
-  private arenas: GPUBuffer[] = [];
+  private readonly arenas: GPUBuffer[] = [];
   private encoded: Encoded[] = [];
   private uniforms: { buffer: GPUBuffer; words: DataView<ArrayBuffer>; dirty: boolean } | undefined;
   private readonly patches = new Map<string, Patch[]>();
+  /** Scalars that no run has given a value yet. */
+  private readonly unset = new Set<string>();
 
   constructor(
     readonly device: Device,
@@ -90,7 +95,8 @@ export class Program {
 
   /** Records one dispatch. The kernel's bindings and uniforms must all be given. */
   dispatch(d: Dispatch): void {
-    const where = `${d.kernel.name} ${d.label}`;
+    const where = nameOf(d);
+    this.ensureRecording(where);
     for (const b of d.kernel.bindings) if (!d.tensors[b.name]) throw new TypeError(`${where}: no tensor for ${b.name}`);
     for (const [name] of d.kernel.uniforms) {
       if (d.uniforms[name] === undefined) throw new TypeError(`${where}: no value for ${name}`);
@@ -130,7 +136,10 @@ export class Program {
 
   /** Keeps a transient's value readable after the run. */
   keep(...tensors: Tensor[]): void {
-    for (const t of tensors) this.kept.add(t);
+    for (const t of tensors) {
+      this.ensureRecording(t.label);
+      this.kept.add(t.storage);
+    }
   }
 
   /** Plans memory without allocating: bytes of the arenas and the largest binding. */
@@ -150,27 +159,32 @@ export class Program {
     };
   }
 
-  /** Plans, allocates, compiles the kernels (in parallel) and makes every bind group. */
+  /**
+   * Plans, allocates, compiles the kernels (in parallel) and makes every bind group. After a failure the program is
+   * destroyed. @throws ClipCapError `out-of-memory`, `validation`, `device-lost`, `device-closed`.
+   */
   async compile(options: CompileOptions = {}): Promise<this> {
-    const kernels = this.dispatches.map((d) => this.device.kernel(d.kernel));
-    const { plan, largestBinding } = this.measure(options);
-    if (largestBinding > this.device.limits.maxBindingBytes) {
-      const big = this.transients.find((t) => t.storage.kind === "transient" && t.storage.bytes === largestBinding);
-      throw new RangeError(
-        `${this.label}: ${big?.label} [${big?.shape}] takes ${largestBinding} bytes, above the binding limit of ` +
-          `${this.device.limits.maxBindingBytes}; use a smaller batch`,
-      );
+    this.ensureRecording("compile");
+    try {
+      const kernels = this.dispatches.map((d) => this.device.kernel(d.kernel, d.label));
+      const { plan, largestBinding } = this.measure(options);
+      this.checkBinding(largestBinding);
+      this.plan = plan;
+      for (const [i, bytes] of plan.arenas.entries()) {
+        this.arenas.push(this.device.buffer(`${this.label}.arena${i}`, bytes, this.label));
+      }
+      const offsets = this.writeUniforms();
+      const compiled = await this.device.wait(Promise.all(kernels));
+      this.encoded = this.dispatches.map((d, i) => {
+        const { pipeline, layout } = compiled[i]!;
+        return { pipeline, bindGroup: this.bind(d, layout, offsets[i]!), workgroups: d.workgroups };
+      });
+      await this.device.settle();
+      return this;
+    } catch (error) {
+      this.destroy();
+      throw error;
     }
-    this.plan = plan;
-    this.arenas = plan.arenas.map((bytes, i) => this.device.buffer(`${this.label}.arena${i}`, bytes, this.label));
-    const offsets = this.writeUniforms();
-    const compiled = await this.device.wait(Promise.all(kernels));
-    this.encoded = this.dispatches.map((d, i) => {
-      const { pipeline, layout } = compiled[i]!;
-      return { pipeline, bindGroup: this.bind(d, layout, offsets[i]!), workgroups: d.workgroups };
-    });
-    await this.device.settle();
-    return this;
   }
 
   /**
@@ -181,7 +195,24 @@ export class Program {
     const { device } = this;
     device.ensureOpen();
     this.setScalars(values);
-    const encoder = device.gpu.createCommandEncoder({ label: this.label });
+    const copies = reads.map((tensor) => {
+      const { buffer, offset } = this.place(tensor);
+      if (tensor.storage.kind === "transient" && !this.kept.has(tensor.storage)) {
+        throw new TypeError(`${this.label}: ${tensor.label} cannot be read after a run unless it is kept`);
+      }
+      const bytes = Math.ceil((tensor.size * (tensor.dtype === "f16" ? 2 : tensor.dtype === "q8" ? 1 : 4)) / 4) * 4;
+      return { buffer, offset, staging: device.takeStaging(bytes), bytes, tensor };
+    });
+    const encode = (encoder: GPUCommandEncoder) => {
+      this.encode(encoder);
+      for (const c of copies) encoder.copyBufferToBuffer(c.buffer, c.offset, c.staging, 0, c.bytes);
+    };
+    device.submit(this.label, encode, (message) => this.blame(message));
+    device.counters.dispatches += this.encoded.length;
+    return new Reading(device, copies);
+  }
+
+  private encode(encoder: GPUCommandEncoder): void {
     const pass = encoder.beginComputePass({ label: this.label });
     let current: GPUComputePipeline | undefined;
     for (const { pipeline, bindGroup, workgroups } of this.encoded) {
@@ -190,17 +221,15 @@ export class Program {
       pass.dispatchWorkgroups(...workgroups);
     }
     pass.end();
-    const copies = reads.map((tensor) => {
-      const { buffer, offset } = this.place(tensor);
-      const bytes = Math.ceil((tensor.size * (tensor.dtype === "f16" ? 2 : tensor.dtype === "q8" ? 1 : 4)) / 4) * 4;
-      const staging = device.takeStaging(bytes);
-      encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
-      return { staging, bytes, tensor };
-    });
-    device.gpu.queue.submit([encoder.finish()]);
-    device.counters.submits++;
-    device.counters.dispatches += this.encoded.length;
-    return new Reading(device, copies);
+  }
+
+  /** WebGPU's message names objects by their labels; the first dispatch that uses one of them goes in front of it. */
+  private blame(message: string): string {
+    const mentioned = (name: string) => message.includes(`"${name}"`);
+    const culprit = this.dispatches.find(
+      (d) => mentioned(nameOf(d)) || Object.values(d.tensors).some((t) => mentioned(whole(t).label)),
+    );
+    return culprit ? `${this.label}: kernel ${nameOf(culprit)}: ${message}` : `${this.label}: ${message}`;
   }
 
   /** Buffers and offsets of the plan, for tests that fill and check the bytes between values. */
@@ -209,12 +238,28 @@ export class Program {
     return { arenas: this.arenas, values: this.transients.map((tensor, i) => ({ tensor, ...placements[i]! })) };
   }
 
+  /** Frees what it allocated, its persistent tensors included. */
   destroy(): void {
-    for (const buffer of this.arenas) this.device.release(buffer);
+    for (const buffer of this.arenas.splice(0)) this.device.release(buffer);
     if (this.uniforms) this.device.release(this.uniforms.buffer);
-    for (const tensor of this.owned) this.device.free(tensor);
-    this.arenas = [];
+    for (const tensor of this.owned.splice(0)) this.device.free(tensor);
     this.encoded = [];
+    this.uniforms = undefined;
+  }
+
+  private ensureRecording(what: string): void {
+    if (this.plan) throw new Error(`${this.label}: ${what} comes after compile; record all of a program before`);
+  }
+
+  private checkBinding(largest: number): void {
+    const { maxBindingBytes } = this.device.limits;
+    if (largest <= maxBindingBytes) return;
+    const big = this.transients.find((t) => t.storage.kind === "transient" && t.storage.bytes === largest);
+    throw new ClipCapError(
+      "out-of-memory",
+      `${this.label}: ${big?.label} [${big?.shape}] takes ${megabytes(largest)}, above this device's binding limit of ` +
+        `${megabytes(maxBindingBytes)}; use a smaller batch`,
+    );
   }
 
   private lifetimes(): Lifetime[] {
@@ -227,7 +272,7 @@ export class Program {
         last.set(storage, i);
       }
     });
-    for (const t of this.kept) last.set(t.storage, this.dispatches.length);
+    for (const storage of this.kept) last.set(storage, this.dispatches.length);
     return this.transients.map(({ storage, label }) => ({
       label,
       bytes: storage.kind === "transient" ? storage.bytes : 0,
@@ -243,7 +288,7 @@ export class Program {
       for (const w of bound) {
         for (const r of bound) {
           if (w.access !== "read_write" || r.access !== "read" || w.id === undefined || r.id === undefined) continue;
-          if (w.id === r.id) throw new TypeError(`${d.kernel.name} ${d.label}: ${r.name} and ${w.name} are one value`);
+          if (w.id === r.id) throw new TypeError(`${nameOf(d)}: ${r.name} and ${w.name} are one value`);
           pairs.push([w.id, r.id]);
         }
       }
@@ -266,6 +311,7 @@ export class Program {
         const word = offsets[i]! + k * 4;
         if (typeof value === "number") put(words, word, type, value);
         else this.patches.set(value.scalar, [...(this.patches.get(value.scalar) ?? []), { word, type }]);
+        if (typeof value !== "number") this.unset.add(value.scalar);
       });
     });
     const buffer = device.uniformBuffer(`${this.label}.uniforms`, words.byteLength);
@@ -275,28 +321,30 @@ export class Program {
 
   private setScalars(values: Readonly<Record<string, number>>): void {
     const { uniforms } = this;
-    if (!uniforms) throw new Error(`${this.label}: run before compile`);
+    if (!uniforms) throw new Error(`${this.label} is not compiled, or was destroyed`);
     for (const [name, value] of Object.entries(values)) {
       const patches = this.patches.get(name);
       if (!patches) throw new TypeError(`${this.label} has no scalar ${name}`);
       for (const { word, type } of patches) put(uniforms.words, word, type, value);
+      this.unset.delete(name);
       uniforms.dirty = true;
     }
+    for (const name of this.unset) throw new TypeError(`${this.label} needs a value for ${name} in its first run`);
     if (uniforms.dirty) this.device.gpu.queue.writeBuffer(uniforms.buffer, 0, uniforms.words.buffer);
     uniforms.dirty = false;
   }
 
   private bind(d: Dispatch, layout: GPUBindGroupLayout, uniformOffset: number): GPUBindGroup {
-    this.device.counters.bindGroups++;
+    const { device } = this;
     const uniform = { buffer: this.uniforms!.buffer, offset: uniformOffset, size: uniformBytes(d.kernel) };
-    return this.device.gpu.createBindGroup({
-      label: `${d.kernel.name} ${d.label}`,
-      layout,
-      entries: [
-        { binding: 0, resource: uniform },
-        ...d.kernel.bindings.map((b, i) => ({ binding: i + 1, resource: this.place(d.tensors[b.name]!) })),
-      ],
-    });
+    const entries = [uniform, ...d.kernel.bindings.map((b) => this.place(d.tensors[b.name]!))].map(
+      (resource, binding) => ({ binding, resource }),
+    );
+    device.counters.bindGroups++;
+    return device.checked(
+      (message) => `${this.label}: kernel ${nameOf(d)}: ${message}`,
+      () => device.gpu.createBindGroup({ label: nameOf(d), layout, entries }),
+    );
   }
 
   private place(bound: Tensor | TensorPart): { buffer: GPUBuffer; offset: number; size?: number } {
@@ -316,26 +364,9 @@ export class Program {
   }
 }
 
-/** Values on their way back from a run. Nothing waits until `get` is called. */
-export class Reading {
-  constructor(
-    private readonly device: Device,
-    private readonly copies: readonly { staging: GPUBuffer; bytes: number; tensor: Tensor }[],
-  ) {}
-
-  /** The values in the order they were asked for: f32 as Float32Array, all else as Uint32Array words. */
-  async get(): Promise<(Float32Array | Uint32Array)[]> {
-    const raw = await Promise.all(this.copies.map((c) => this.device.mapStaging(c.staging, c.bytes)));
-    return raw.map((b, i) => (this.copies[i]!.tensor.dtype === "f32" ? new Float32Array(b) : new Uint32Array(b)));
-  }
-
-  async f32(index = 0): Promise<Float32Array> {
-    return (await this.get())[index] as Float32Array;
-  }
-
-  async u32(index = 0): Promise<Uint32Array> {
-    return (await this.get())[index] as Uint32Array;
-  }
+/** As in bind group labels, errors and timelines: `matmul.nt.lane8.r24 gpt2.h3.c_fc`. */
+function nameOf({ kernel, label }: Dispatch): string {
+  return `${kernel.name} ${label}`;
 }
 
 function whole(t: Tensor | TensorPart): Tensor {

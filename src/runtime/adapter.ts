@@ -1,0 +1,49 @@
+/** What the adapter is, for messages, benchmark reports and the choice of kernels. */
+export interface AdapterInfo {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly description: string;
+  /** A software rasteriser (lavapipe, SwiftShader): other kernels are fast there. */
+  readonly isCpu: boolean;
+}
+
+export interface DeviceLimits {
+  readonly maxBindingBytes: number;
+  readonly maxBufferBytes: number;
+  readonly maxWorkgroupsPerDimension: number;
+  readonly maxInvocations: number;
+  readonly workgroupBytes: number;
+  readonly storageAlignment: number;
+  readonly uniformAlignment: number;
+}
+
+export function adapterInfo(info: GPUAdapterInfo): AdapterInfo {
+  const { vendor, architecture, description } = info;
+  const isCpu = info.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader/i.test(`${architecture} ${description}`);
+  return { vendor, architecture, description, isCpu };
+}
+
+export function deviceLimits(limits: GPUSupportedLimits): DeviceLimits {
+  return {
+    maxBindingBytes: limits.maxStorageBufferBindingSize,
+    maxBufferBytes: limits.maxBufferSize,
+    maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+    maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
+    workgroupBytes: limits.maxComputeWorkgroupStorageSize,
+    storageAlignment: limits.minStorageBufferOffsetAlignment,
+    uniformAlignment: limits.minUniformBufferOffsetAlignment,
+  };
+}
+
+/** All that the adapter has of the limits that matter here, instead of WebGPU's defaults. */
+export function raisedLimits(limits: GPUSupportedLimits): Record<string, number> {
+  const names = [
+    "maxBufferSize",
+    "maxStorageBufferBindingSize",
+    "maxStorageBuffersPerShaderStage",
+    "maxComputeWorkgroupStorageSize",
+    "maxComputeInvocationsPerWorkgroup",
+    "maxComputeWorkgroupSizeX",
+  ] as const;
+  return Object.fromEntries(names.map((name) => [name, limits[name]]));
+}

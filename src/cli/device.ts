@@ -37,7 +37,7 @@ async function deviceNamed(name: string): Promise<Device> {
     return await openDevice({ toggles: [`adapter=${name}`] });
   } catch (cause) {
     const names = [...String(cause).matchAll(/name: '([^']*)'/g)].map((match) => match[1]);
-    if (names.length === 0) throw cause;
+    if (names.length === 0) return openDevice(); // its error says how to get one
     throw new ClipCapError("no-adapter", `no adapter is called ${name}; there is ${names.join(", ")}`, { cause });
   }
 }

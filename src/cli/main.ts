@@ -17,7 +17,7 @@ Examples:
 
 async function main(argv: readonly string[]): Promise<void> {
   const { Command } = await import("commander").catch((cause) => {
-    throw new ClipCapError("bad-usage", "the command line needs the package commander; run: npm install commander", {
+    throw new ClipCapError("not-found", "the command line needs the package commander; run: npm install commander", {
       cause,
     });
   });

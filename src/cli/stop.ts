@@ -33,8 +33,12 @@ export function watchForStop(): void {
   }
   // `clipcap … | head` has all it wants: no error, as with other filters.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-    stopping.abort(new Stop(0));
+    if (error.code !== "EPIPE" && !stopSignal.aborted) {
+      process.stderr.write(
+        `clipcap: standard output cannot be written (${error.code}); free some space and run again\n`,
+      );
+    }
+    stopping.abort(new Stop(error.code === "EPIPE" ? 0 : 1));
   });
   process.stderr.on("error", () => {}); // nobody is left to tell
 }

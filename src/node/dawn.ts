@@ -32,6 +32,8 @@ export async function nodeGpu(toggles: readonly string[] = []): Promise<GPU> {
 /** Opens a device in Node. @throws ClipCapError `no-adapter`. */
 export async function openDevice(options: NodeDeviceOptions = {}): Promise<Device> {
   const gpu = await nodeGpu(options.toggles);
+  // Dawn gives Mesa's CPU driver as fallback only after an ordinary request has found it (webgpu 0.6.2).
+  if (options.forceFallbackAdapter) await gpu.requestAdapter();
   return Device.open(gpu, { whileWaiting: sleepBetweenPolls, hostMemory: hostMemory(), ...options });
 }
 

@@ -33,11 +33,16 @@ async function main(argv: readonly string[]): Promise<void> {
   stopSignal.throwIfAborted();
 }
 
-watchForStop();
-try {
-  await main(process.argv);
-} catch (error) {
+/** Says what went wrong and sets the exit code. */
+function fail(error: unknown): void {
   const { message, exitCode } = outcome(error);
   if (message) process.stderr.write(`${message}\n`);
   process.exitCode = exitCode;
 }
+
+watchForStop();
+process.on("uncaughtException", (error) => {
+  fail(error);
+  process.exit();
+});
+await main(process.argv).catch(fail);

@@ -18,20 +18,16 @@ describe("wrong usage: one line, exit code 2, before anything is loaded", () => 
     [["captoin", image], "unknown command 'captoin' (Did you mean caption?)"],
     [["caption", image, "--max-tokens", "0"], "--max-tokens is 0; it must be a whole number from 1 to"],
     [["caption", image, "--max-tokens", "many"], '--max-tokens is "many"; it must be a number'],
-    [["caption", image, "--num", "2.5"], "--num is 2.5; it must be a whole number"],
-    [["caption", image, "--top-p", "1.5"], "topP is 1.5"],
+    [["caption", image, "--beam", "3", "--top-p", "0.9"], "must be without --top-k and --top-p"],
     [["caption", image, "--beam", "3", "--greedy"], "cannot be used with option"],
-    [["caption", image, "--beam", "3", "--top-k", "4"], "beam search does not sample"],
-    [["caption", image, "--batch", "0"], "--batch is 0"],
     [["caption", image, "--crop", "middle"], "Allowed choices are torchvision, hf"],
     [["embed"], "there is nothing to embed"],
     [["embed", "--data", "x.jsonl"], "--data needs --images"],
-    [["embed", image, "--batch", "1000"], "--batch is 1000; it must be a whole number from 1 to 256"],
   ])("%j", async (args, message) => {
     const ran = await clipcap(args);
     expect(ran.exitCode).toBe(2);
     expect(ran.stdout).toBe("");
-    expect(ran.stderr).toContain(message.replace("topP", "--top-p"));
+    expect(ran.stderr).toContain(message);
     expect(ran.stderr.trimEnd().split("\n")).toHaveLength(1);
   });
 

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, it } from "vitest";
 import { layerNorm } from "../../src/kernels/layernorm/layernorm.js";
 import type { Device } from "../../src/runtime/device.js";
-import { runOp, testDevice, upload } from "../gpu/harness.js";
-import { expectOut, opCases, opInput } from "./ops.js";
+import type { Tensor } from "../../src/runtime/tensor.js";
+import { leaf, runGradients, testDevice } from "../gpu/harness.js";
+import { expectGrad, expectOut, opCases, opInput } from "./ops.js";
 
 let device: Device;
 beforeAll(async () => {
@@ -11,11 +12,14 @@ beforeAll(async () => {
 afterAll(() => device.close());
 
 it.each(opCases("layernorm"))("%s", async (_, c) => {
-  const [x, w, b] = await Promise.all([opInput(c, "x"), opInput(c, "weight"), opInput(c, "bias")]);
-  const [y] = await runOp(device, (p) => {
-    const weight = upload(p, "weight", w.shape, w.data);
-    const bias = upload(p, "bias", b.shape, b.data);
-    return layerNorm(p, upload(p, "x", x.shape, x.data), weight, bias, { eps: c.attrs.eps!, label: "y" });
+  const [x, w, b, cot] = await Promise.all(["x", "weight", "bias", "cot"].map((name) => opInput(c, name)));
+  const [y, dx, dweight, dbias] = await runGradients(device, cot!.data, (p) => {
+    const leaves = [leaf(p, "x", x!.shape, x!.data), leaf(p, "w", w!.shape, w!.data), leaf(p, "b", b!.shape, b!.data)];
+    const [input, weight, bias] = leaves as [Tensor, Tensor, Tensor];
+    return { y: layerNorm(p, input, weight, bias, { eps: c.attrs.eps!, label: "y" }), leaves };
   });
   await expectOut(c, y!);
+  await expectGrad(c, "x", dx!);
+  await expectGrad(c, "weight", dweight!);
+  await expectGrad(c, "bias", dbias!);
 });

@@ -40,14 +40,17 @@ export function opIds(c: OpCase, name: string): Promise<Int32Array> {
 
 /** Compares every stored element of `out` (NMSE at most 1e-9). */
 export async function expectOut(c: OpCase, got: ArrayLike<number>): Promise<void> {
-  const out = `${c.case}/out`;
-  if (!c.sampled) return expect(nmse(got, await tensors.readF32(out))).toBeLessThanOrEqual(1e-9);
-  const index = await readI32(tensors, `${out}.sample_index`);
-  const sample = await tensors.readF32(`${out}.sample`);
-  expect(
-    nmse(
-      Array.from(index, (i) => got[i]!),
-      sample,
-    ),
-  ).toBeLessThanOrEqual(1e-9);
+  await expectStored(c, "out", got);
+}
+
+/** The same for `grad_<input>`; values below 1e-9 are zeros in theory and only have to be small. */
+export async function expectGrad(c: OpCase, input: string, got: ArrayLike<number>): Promise<void> {
+  await expectStored(c, `grad_${input}`, got);
+}
+
+async function expectStored(c: OpCase, name: string, got: ArrayLike<number>): Promise<void> {
+  const key = `${c.case}/${name}`;
+  const stored = (await tensors.readF32(c.sampled ? `${key}.sample` : key)).map((v) => (Math.abs(v) < 1e-9 ? 0 : v));
+  const picked = c.sampled ? Array.from(await readI32(tensors, `${key}.sample_index`), (i) => got[i]!) : got;
+  expect(nmse(picked, stored), name).toBeLessThanOrEqual(1e-9);
 }

@@ -30,7 +30,7 @@ test("the check reports each faulty kernel with its lines, and counts the rest",
   const { checked, faults } = await checkKernels(device, [good, ...faulty]);
   expect(checked).toBe(6);
   const find = (name: string) => faults.filter((f) => f.includes(name)).join("\n");
-  expect(find("kernel typo")).toMatch(/struct member m not found.*\n[^]*> {4}4 \| .*f32\(u\.m\)/);
+  expect(find("kernel typo")).toMatch(/struct member m not found.*\n[\s\S]*> {4}4 \| .*f32\(u\.m\)/);
   expect(find("kernel shared")).toMatch(/20000/);
   expect(find("kernel wide")).toMatch(/512/);
   expect(find("called good")).toBe("two kernels are called good");

@@ -11,9 +11,10 @@ import type { Tensor } from "../src/runtime/tensor.js";
 import { type MapperConfig, parseClipConfig, parseGpt2Config } from "../src/weights/config.js";
 import { clipVisionShapes, gpt2Shapes, mapperShapes, type Shapes } from "../src/weights/shapes.js";
 import { syntheticFile, syntheticTensor } from "../src/weights/synthetic.js";
-import { shares, stopwatch, timed, watchLap, watchLoad } from "./measure.js";
+import { partsOf } from "./inside.js";
+import { stopwatch, timed, watchLap, watchLoad } from "./measure.js";
 import { measurePeaks, type Peaks } from "./peaks.js";
-import { type Amount, fixed, printTable, publish, type Result, result } from "./report.js";
+import { type Amount, printShares, printTable, publish, type Result, result } from "./report.js";
 
 const SEED = 1;
 const PREFIX = 10;
@@ -44,24 +45,6 @@ function pixelsOf(p: Program, count: number): Tensor {
   const pixels = p.persistent("pixels", [count, 3, 224, 224]);
   p.device.write(pixels, syntheticTensor("pixel_values", [count, 3, 224, 224], SEED, 1));
   return pixels;
-}
-
-/** Which kernels a program's time goes to. */
-async function printShares(title: string, program: Program, whole: number): Promise<void> {
-  const all = await shares(program);
-  const sum = all.reduce((ms, s) => ms + s.timing.median, 0);
-  const rows = all.slice(0, 12).map(({ kernel, label, workgroups, count, flops, timing: t }) => [
-    `${count} x`,
-    kernel,
-    label,
-    workgroups.join("x"),
-    `${fixed(t.median)} ms`,
-    `cpu ${fixed(t.cpu)}`,
-    `${((100 * t.median) / sum).toFixed(1)} %`,
-    flops > 0 ? `${(flops / t.median / 1e6).toFixed(1)} GFLOP/s` : "",
-  ]);
-  printTable(rows);
-  console.log(`${title}: ${program.dispatches.length} dispatches, sum of kernels ${fixed(sum)} ms, together ${fixed(whole)} ms`);
 }
 
 async function encode(device: Device, { vision }: Models, peaks: Peaks, count: number): Promise<Result> {
@@ -113,8 +96,9 @@ async function decode(device: Device, m: Models, strategy: Strategy, width: numb
     if (device.counters[name] !== before[name]) throw new Error(`steady decoding created ${name}`);
   }
   const name = strategy.type === "greedy" ? "greedy" : "beam";
-  if (name === "greedy") await printShares("prefill and mapper", generator["start"], first.timing(0).median);
-  await printShares(`gpt2.decode ${name}`, generator["step"], steps.timing(0).median);
+  const parts = partsOf(generator);
+  if (name === "greedy") await printShares("prefill and mapper", parts.start, first.timing(0).median);
+  await printShares(`gpt2.decode ${name}`, parts.step, steps.timing(0).median);
   generator.destroy();
   const what = { variant: name, shape: `1 image x ${width}, ${PREFIX} + ${STEPS} tokens`, dtype: "f32" };
   return [
@@ -143,7 +127,12 @@ async function captionMemory(device: Device, m: Models, weights: number): Promis
   printTable(Object.entries(byLabel).map(([label, bytes]) => [label, `${(bytes / 1e6).toFixed(2)} MB`]));
   generator.destroy();
   return [
-    { name: "GPU memory beyond weights, beam 5, 67 tokens", value: (used - weights) / 1e6, unit: "MB", limit: LIMIT.overWeights / 1e6 },
+    {
+      name: "GPU memory beyond weights, beam 5, 67 tokens",
+      value: (used - weights) / 1e6,
+      unit: "MB",
+      limit: LIMIT.overWeights / 1e6,
+    },
     { name: "image to caption, beam 5, up to 67 tokens", value: timing.median / 1000, unit: "s" },
   ];
 }
@@ -161,7 +150,12 @@ const amounts: Amount[] = [
   { name: "load, values computed", value: seconds, unit: "s" },
   { name: "weights on the GPU", value: weights / 1e6, unit: "MB" },
   // A CPU adapter's memory is the process's own; elsewhere the limit is only met more easily.
-  { name: "largest RSS while loading, beyond GPU bytes", value: (rss - weights) / 1e6, unit: "MB", limit: LIMIT.overGpu / 1e6 },
+  {
+    name: "largest RSS while loading, beyond GPU bytes",
+    value: (rss - weights) / 1e6,
+    unit: "MB",
+    limit: LIMIT.overGpu / 1e6,
+  },
   ...(await captionMemory(device, models, weights)),
 ];
 const watch = watchLoad();

@@ -1,6 +1,7 @@
 import os from "node:os";
 import type { Device } from "../src/runtime/device.js";
 import type { Dispatch, Program } from "../src/runtime/program.js";
+import { encodedOf } from "./inside.js";
 
 /** What a piece of work took. All times in milliseconds. */
 export interface Timing {
@@ -92,7 +93,7 @@ function busyMs(): number {
 export function replay(program: Program, indices: readonly number[], repeat: number): void {
   const encoder = program.device.gpu.createCommandEncoder();
   const pass = encoder.beginComputePass();
-  const encoded = program["encoded"]; // what run() replays whole, taken in parts
+  const encoded = encodedOf(program);
   for (let r = 0; r < repeat; r++) {
     for (const i of indices) {
       const { pipeline, bindGroup, workgroups } = encoded[i]!;

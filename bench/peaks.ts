@@ -62,7 +62,13 @@ async function fmaPeak(device: Device): Promise<number> {
   const groups = device.adapter.isCpu ? 64 : 4096;
   const p = new Program(device, "peak.fma");
   const y = p.transient("y", [groups * 64, 4]);
-  p.dispatch({ kernel: fmaKernel, label: "fma", tensors: { y }, uniforms: { rounds: ROUNDS }, workgroups: [groups, 1, 1] });
+  p.dispatch({
+    kernel: fmaKernel,
+    label: "fma",
+    tensors: { y },
+    uniforms: { rounds: ROUNDS },
+    workgroups: [groups, 1, 1],
+  });
   await p.compile();
   await p.run();
   const { best } = await timeDispatches(p, [0]);
@@ -75,7 +81,13 @@ async function copyPeaks(device: Device): Promise<[kernel: number, buffer: numbe
   const p = new Program(device, "peak.copy");
   const [x, y] = [p.persistent("x", [bytes / 16, 4]), p.persistent("y", [bytes / 16, 4])];
   const groups = bytes / 16 / 256;
-  p.dispatch({ kernel: copyKernel, label: "copy", tensors: { x, y }, uniforms: { count: bytes / 16 }, workgroups: [groups, 1, 1] });
+  p.dispatch({
+    kernel: copyKernel,
+    label: "copy",
+    tensors: { x, y },
+    uniforms: { count: bytes / 16 },
+    workgroups: [groups, 1, 1],
+  });
   await p.compile();
   await p.run();
   const kernel = await timeDispatches(p, [0]);

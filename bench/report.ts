@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import type { Device } from "../src/runtime/device.js";
-import type { Load, Timing } from "./measure.js";
+import type { Program } from "../src/runtime/program.js";
+import { type Load, shares, type Timing } from "./measure.js";
 import type { Peaks } from "./peaks.js";
 
 /** One line of a report. Rates and shares are left out where they mean nothing. */
@@ -132,7 +133,20 @@ export function printResults(results: readonly Result[]): void {
     r.verified === undefined ? "" : r.verified ? "yes" : "NO",
     r.limit_ms === undefined ? "" : `${r.limit_ms}${r.median_ms > r.limit_ms ? " OVER" : ""}`,
   ]);
-  const head = ["kernel", "variant", "shape", "type", "median", "p95", "cpu ms", "GFLOP/s", "GB/s", "peak", "ok", "limit"];
+  const head = [
+    "kernel",
+    "variant",
+    "shape",
+    "type",
+    "median",
+    "p95",
+    "cpu ms",
+    "GFLOP/s",
+    "GB/s",
+    "peak",
+    "ok",
+    "limit",
+  ];
   printTable([head, ...rows]);
 }
 
@@ -148,9 +162,36 @@ function printAmounts(amounts: readonly Amount[]): void {
 export function printTable(rows: readonly (readonly string[])[]): void {
   const widths = rows[0]!.map((_, c) => Math.max(...rows.map((r) => r[c]!.length)));
   console.log("");
-  for (const row of rows) console.log(row.map((cell, c) => cell.padEnd(widths[c]!)).join("  ").trimEnd());
+  for (const row of rows)
+    console.log(
+      row
+        .map((cell, c) => cell.padEnd(widths[c]!))
+        .join("  ")
+        .trimEnd(),
+    );
 }
 
 export function fixed(ms: number): string {
   return ms >= 100 ? ms.toFixed(0) : ms >= 1 ? ms.toFixed(2) : ms.toFixed(4);
+}
+
+/** Which kernels a program's time goes to, beside its time as a whole. The program must have run once. */
+export async function printShares(title: string, program: Program, wholeMs: number): Promise<void> {
+  const all = await shares(program);
+  const sum = all.reduce((ms, s) => ms + s.timing.median, 0);
+  const rows = all
+    .slice(0, 12)
+    .map(({ kernel, label, workgroups, count, flops, timing: t }) => [
+      `${count} x`,
+      kernel,
+      label,
+      workgroups.join("x"),
+      `${fixed(t.median)} ms`,
+      `cpu ${fixed(t.cpu)}`,
+      `${((100 * t.median) / sum).toFixed(1)} %`,
+      flops > 0 ? `${(flops / t.median / 1e6).toFixed(1)} GFLOP/s` : "",
+    ]);
+  printTable(rows);
+  const count = program.dispatches.length;
+  console.log(`${title}: ${count} dispatches, sum of kernels ${fixed(sum)} ms, together ${fixed(wholeMs)} ms`);
 }

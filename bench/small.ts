@@ -7,10 +7,10 @@ import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { preprocess } from "../src/data/image/preprocess.js";
 import { type CaptionOptions, ClipCap, decodeImage, modelFolder, openDevice, type RgbImage } from "../src/node.js";
-import type { Program } from "../src/runtime/program.js";
-import { shares, stopwatch, timed, watchLap, watchLoad } from "./measure.js";
+import { lastGenerator } from "./inside.js";
+import { stopwatch, timed, watchLap, watchLoad } from "./measure.js";
 import { measurePeaks } from "./peaks.js";
-import { type Amount, fixed, printTable, publish, type Result, result } from "./report.js";
+import { type Amount, printShares, publish, type Result, result } from "./report.js";
 
 const PICTURE = fileURLToPath(new URL("../examples/pictures/brown-dog-grass.svg", import.meta.url));
 const CLI = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
@@ -20,7 +20,11 @@ const LIMIT = { caption: 250, warmStart: 3000, coldStart: 25_000 };
 /** A photo-sized JPEG of the drawing: 500 x 375 as in Flickr8k. */
 async function writePhoto(folder: string): Promise<string> {
   const file = path.join(folder, "photo.jpg");
-  await sharp(PICTURE).resize(500, 375, { fit: "cover" }).flatten({ background: "white" }).jpeg({ quality: 90 }).toFile(file);
+  await sharp(PICTURE)
+    .resize(500, 375, { fit: "cover" })
+    .flatten({ background: "white" })
+    .jpeg({ quality: 90 })
+    .toFile(file);
   return file;
 }
 
@@ -41,7 +45,8 @@ async function latency(model: ClipCap, photo: string, variant: string, options: 
   const all = await timed(run, { warmup: 3, runs: 15 });
   const after = model.device.counters;
   for (const name of ["buffers", "bindGroups", "pipelines"] as const) {
-    if (after[name] !== before[name]) throw new Error(`a caption after warm-up created ${after[name] - before[name]} ${name}`);
+    if (after[name] !== before[name])
+      throw new Error(`a caption after warm-up created ${after[name] - before[name]} ${name}`);
   }
   console.log(`\n${variant}: ${tokens.length} tokens, "${text}"; the same shape again created nothing`);
   return [
@@ -53,42 +58,24 @@ async function latency(model: ClipCap, photo: string, variant: string, options: 
 async function throughput(model: ClipCap, image: RgbImage, batch: number): Promise<Amount> {
   const images = Array<RgbImage>(batch).fill(image);
   const timing = await timed(() => model.caption(images, { batch }), { warmup: 1, runs: 5 });
-  return { name: `captions per second, greedy, batch ${batch}`, value: (1000 * batch) / timing.median, unit: "images/s" };
+  return {
+    name: `captions per second, greedy, batch ${batch}`,
+    value: (1000 * batch) / timing.median,
+    unit: "images/s",
+  };
 }
 
 /** Where a greedy caption's time goes: host work, the start program, one step. */
 async function breakdown(model: ClipCap, image: RgbImage): Promise<Result[]> {
   const host = await timed(async () => preprocess(image, model.preprocessing, {}));
-  const recorded = [...model["recorded"].values()].at(-1)!.generator;
-  const programs = { start: recorded["start"], step: recorded["step"], results: recorded["results"] };
+  const { start, step, state } = lastGenerator(model);
   const out = [result(line("of it: preprocess", "host", `${image.width} x ${image.height}`), host)];
-  for (const [name, program] of Object.entries(programs)) {
-    const { next, remaining } = recorded["state"];
-    const timing = await timed(() => program.run({}, [next, remaining]).get(), { runs: 25 });
-    out.push(result(line(`of it: program ${name}`, "alone", `${program.dispatches.length} dispatches`), timing));
-    if (program.dispatches.length > 0) await printProgram(name, program, timing.median);
+  for (const program of [start, step]) {
+    const timing = await timed(() => program.run({}, [state.next, state.remaining]).get(), { runs: 25 });
+    out.push(result(line(`of it: ${program.label}`, "alone", `${program.dispatches.length} dispatches`), timing));
+    await printShares(program.label, program, timing.median);
   }
   return out;
-}
-
-async function printProgram(name: string, program: Program, whole: number): Promise<void> {
-  const all = await shares(program);
-  const sum = all.reduce((ms, s) => ms + s.timing.median, 0);
-  printTable(
-    all
-      .slice(0, 12)
-      .map(({ kernel, label, workgroups, count, flops, timing: t }) => [
-        `${count} x`,
-        kernel,
-        label,
-        workgroups.join("x"),
-        `${fixed(t.median)} ms`,
-        `cpu ${fixed(t.cpu)}`,
-        `${((100 * t.median) / sum).toFixed(1)} %`,
-        flops > 0 ? `${(flops / t.median / 1e6).toFixed(1)} GFLOP/s` : "",
-      ]),
-  );
-  console.log(`${name}: ${program.dispatches.length} dispatches, sum of kernels ${fixed(sum)} ms, run and read ${fixed(whole)} ms`);
 }
 
 /** The command from the start of its process to its end, with an empty shader cache and then with a filled one. */

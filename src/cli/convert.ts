@@ -1,21 +1,28 @@
 import type { Command } from "commander";
 import { type ConvertReport, convert } from "../weights/convert.js";
 import { WEIGHT_TYPES, type WeightType } from "../weights/recode.js";
+import { type CommonOptions, withCommonOptions } from "./options.js";
 import { Screen } from "./screen.js";
 import { stopSignal } from "./stop.js";
 
-interface ConvertFlags {
+interface ConvertFlags extends CommonOptions {
   readonly dtype?: WeightType;
   readonly clip?: string;
   readonly gpt2?: string;
   readonly normalizePrefix?: boolean;
-  readonly json?: boolean;
-  readonly quiet?: boolean;
 }
+
+const EXAMPLES = `
+Examples:
+  clipcap convert coco_weights.pt my-model --clip CLIP_FOLDER --gpt2 GPT2_FOLDER
+                                                   a checkpoint of the original ClipCap, ready for caption --model
+  clipcap convert my-model my-model-q8 --dtype q8  a quarter of the size
+  clipcap convert my-model my-model.pt             back to a checkpoint of the original's layout
+`;
 
 /** Adds `clipcap convert IN OUT`. */
 export function addConvert(program: Command): void {
-  program
+  const command = program
     .command("convert")
     .summary("convert checkpoints, Hugging Face folders and model folders")
     .description(
@@ -32,10 +39,9 @@ export function addConvert(program: Command): void {
     .option("--clip <dir>", "Hugging Face folder of the CLIP that the checkpoint was trained with")
     .option("--gpt2 <dir>", "Hugging Face folder of the GPT-2 that the checkpoint was trained with")
     .option("--normalize-prefix", "the checkpoint was trained with normalised embeddings (--normalize_prefix)")
-    .option("--json", "print the report as JSON")
-    .option("--quiet", "no progress and no report")
+    .addHelpText("after", EXAMPLES)
     .action(async (input: string, output: string, flags: ConvertFlags) => {
-      const { json, quiet, ...options } = flags;
+      const { json, quiet, device: _unused, ...options } = flags;
       const screen = new Screen({ quiet });
       try {
         const onProgress = (file: string, done: number, total: number) =>
@@ -47,6 +53,7 @@ export function addConvert(program: Command): void {
         screen.idle();
       }
     });
+  withCommonOptions(command);
 }
 
 /** The report in sentences. */

@@ -1,20 +1,26 @@
 import type { Command } from "commander";
 import { type FetchedModel, fetchModel } from "../weights/hub.js";
 import { hubModels } from "../weights/hub-manifest.js";
+import { type CommonOptions, withCommonOptions } from "./options.js";
 import { Screen } from "./screen.js";
 import { stopSignal } from "./stop.js";
 
-interface FetchFlags {
+interface FetchFlags extends CommonOptions {
   readonly revision?: string;
   readonly cache?: string;
   readonly endpoint?: string;
-  readonly json?: boolean;
-  readonly quiet?: boolean;
 }
+
+const EXAMPLES = `
+Examples:
+  clipcap fetch                          the models that can be fetched
+  clipcap fetch clip-vit-base-patch32    CLIP ViT-B/32, with which the original's MLP checkpoints were trained
+  clipcap fetch gpt2 --quiet             only the folder, for: clipcap convert … --gpt2 "$(clipcap fetch gpt2 --quiet)"
+`;
 
 /** Adds `clipcap fetch [NAME]`. */
 export function addFetch(program: Command): void {
-  program
+  const command = program
     .command("fetch")
     .summary("download CLIP or GPT-2 from the Hugging Face hub")
     .description(
@@ -25,8 +31,7 @@ export function addFetch(program: Command): void {
     .option("--revision <rev>", "branch, tag or commit")
     .option("--cache <dir>", "cache folder; else HF_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub")
     .option("--endpoint <url>", "hub address; else HF_ENDPOINT or the public hub")
-    .option("--json", "print the result as JSON")
-    .option("--quiet", "no progress; print the folder alone")
+    .addHelpText("after", EXAMPLES)
     .action(async (name: string | undefined, flags: FetchFlags) => {
       const { revision, cache: cacheDir, endpoint, json, quiet } = flags;
       const screen = new Screen({ quiet });
@@ -41,6 +46,7 @@ export function addFetch(program: Command): void {
         screen.idle();
       }
     });
+  withCommonOptions(command);
 }
 
 async function listModels(screen: Screen, json: boolean): Promise<void> {

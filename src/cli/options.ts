@@ -14,7 +14,11 @@ export function withCommonOptions(command: Command): Command {
     .option("--json", "results as JSON, one object per line")
     .option("--quiet", "no progress on stderr; errors are still reported")
     .optionsGroup("Device:")
-    .option("--device <which>", "auto, cpu, discrete, integrated, or a part of the adapter's name", "auto");
+    .option(
+      "--device <which>",
+      "auto, cpu, discrete, integrated, or a part of the adapter's name; where one is used",
+      "auto",
+    );
 }
 
 /** Reads a number; its range is checked where it is used. */

@@ -27,7 +27,7 @@ export interface CaptionOptions {
   readonly num?: number;
   /** Longest caption in tokens. Default 67, or as many as the model has positions for. */
   readonly maxTokens?: number;
-  /** Tokens that end a caption, as ids or as texts of one token. Default: the model's own. */
+  /** Tokens that end a caption, as ids or as texts (also after a space). Default: the model's own. */
   readonly stop?: readonly (number | string)[];
   /** Text that every caption continues. */
   readonly prompt?: string;
@@ -111,13 +111,13 @@ function chooseStrategy(o: CaptionOptions, num: number): Strategy {
   };
 }
 
+/** A text stops as it is and after a space, where GPT-2 has other tokens for it. */
 function stopIds(stop: readonly (number | string)[], c: OptionContext): number[] {
-  const ids = stop.map((s) => {
+  const ids = stop.flatMap((s) => {
     if (typeof s === "number") return integer("stop", s, 0, c.vocab - 1);
-    const tokens = c.encode(s);
-    if (tokens.length !== 1)
-      throw usage("stop", JSON.stringify(s), `a text of one token; this one has ${tokens.length}`);
-    return tokens[0]!;
+    const single = [s, ` ${s}`].map(c.encode).filter((tokens) => tokens.length === 1);
+    if (single.length === 0) throw usage("stop", JSON.stringify(s), "a text that is one token of the vocabulary");
+    return single.flat();
   });
   if (ids.length > MAX_STOPS) throw usage("stop", `${ids.length} tokens`, `at most ${MAX_STOPS}`);
   return [...new Set(ids)];

@@ -3,7 +3,6 @@ import { type JsonObject, parseJsonObject } from "./json-fields.js";
 import { openSafetensors } from "./safetensors.js";
 import { type ByteSource, blobSource, memorySource } from "./source.js";
 import type { TensorFile } from "./tensor-file.js";
-import { openTorch } from "./torch.js";
 import { type UrlOptions, urlSource } from "./url-source.js";
 
 /** A tokenizer.json has at most 10 MB; larger texts are no part of a model. */
@@ -111,7 +110,10 @@ export async function readJson(folder: ModelFolder, path: string): Promise<JsonO
 export async function openTensors(source: ByteSource): Promise<TensorFile> {
   const magic = source.size < 8 ? new Uint8Array(0) : await source.read(0, 4);
   const [a, b] = magic;
-  if (a === 0x50 && b === 0x4b) return openTorch(source);
+  if (a === 0x50 && b === 0x4b) {
+    const { openTorch } = await import("./torch.js"); // 7 KB that few need
+    return openTorch(source);
+  }
   if (a === 0x80 && b === 0x02) {
     throw new ClipCapError(
       "bad-weights",

@@ -99,7 +99,7 @@ describe("what is not as it should be: one sentence, exit code 1", () => {
 
   it("a stop text that is no single token is wrong usage, known with the model", async () => {
     const ran = await clipcap(["caption", image, "--stop", "xyzzy"]);
-    expect(ran.stderr).toMatch(/^clipcap: --stop is "xyzzy"; it must be a text of one token/m);
+    expect(ran.stderr).toMatch(/^clipcap: --stop is "xyzzy"; it must be a text that is one token/m);
     expect(ran.exitCode).toBe(2);
   });
 });

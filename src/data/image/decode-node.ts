@@ -25,7 +25,7 @@ const MAX_SVG_PIXELS = 4096 * 4096;
  * Decodes the first frame of a file, or of its bytes, as 8-bit RGB: grey, palette, 16-bit (value >> 8), CMYK and alpha
  * (dropped, the hidden colour stays; SVG is drawn on white) as Pillow's `convert("RGB")`, embedded colour profiles
  * ignored, EXIF orientation applied.
- * @throws ClipCapError not-found, io, bad-image (which names the file), bad-usage when sharp is not installed
+ * @throws ClipCapError not-found, io, bad-image (which names the file), not-found when sharp is not installed
  */
 export async function decodeImage(input: string | Uint8Array, options: DecodeOptions = {}): Promise<RgbImage> {
   const name = typeof input === "string" ? input : "the image";
@@ -101,7 +101,7 @@ async function loadSharp(): Promise<typeof import("sharp").default> {
   try {
     return (await import("sharp")).default;
   } catch (cause) {
-    throw new ClipCapError("bad-usage", 'decoding images in Node needs the package "sharp"; run: npm install sharp.', {
+    throw new ClipCapError("not-found", 'decoding images in Node needs the package "sharp"; run: npm install sharp.', {
       cause,
     });
   }

@@ -17,7 +17,9 @@ export interface UrlOptions {
 export async function urlSource(url: string, options: UrlOptions = {}): Promise<ByteSource> {
   const first = await get(url, { Range: "bytes=0-0" }, options);
   if (first.status === 200) return memorySource(url, await wholeBody(url, first, options));
-  await discard(first);
+  // Taking the one byte keeps the connection for the next request; cancelling closes it.
+  if (first.headers.get("content-length") === "1") await body(url, first, options);
+  else await discard(first);
   if (first.status === 416) return memorySource(url, new Uint8Array(0)); // an empty file has no byte 0
   const size = totalSize(first) ?? (await sizeByHead(url, options));
   const version = first.headers.get("etag");

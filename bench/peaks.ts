@@ -71,7 +71,7 @@ async function fmaPeak(device: Device): Promise<number> {
   });
   await p.compile();
   await p.run();
-  const { best } = await timeDispatches(p, [0]);
+  const { best } = await timeDispatches(p, [0], { runs: 25 });
   p.destroy();
   return (2 * 8 * ROUNDS * groups * 64) / best / 1e6;
 }
@@ -90,7 +90,7 @@ async function copyPeaks(device: Device): Promise<[kernel: number, buffer: numbe
   });
   await p.compile();
   await p.run();
-  const kernel = await timeDispatches(p, [0]);
+  const kernel = await timeDispatches(p, [0], { runs: 15 });
   const [from, to] = [x, y].map((t) => (t.storage.kind === "buffers" ? t.storage.parts[0]!.buffer : undefined));
   const buffer = await timed(async () => {
     const encoder = device.gpu.createCommandEncoder();

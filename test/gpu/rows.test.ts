@@ -1,10 +1,19 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ROWS_CASES } from "../../src/kernels/rows/rows.cases.js";
 import { add, addPositions, concatRows, gatherRows, sliceRows } from "../../src/kernels/rows/rows.js";
-import { addPositionsRef, concatRowsRef, pickRowsRef, sliced, strided } from "../../src/kernels/rows/rows.ref.js";
+import {
+  addPositionsBackwardRef,
+  addPositionsRef,
+  concatRowsBackwardRef,
+  concatRowsRef,
+  pickRowsBackwardRef,
+  pickRowsRef,
+  sliced,
+  strided,
+} from "../../src/kernels/rows/rows.ref.js";
 import type { Device } from "../../src/runtime/device.js";
 import { Program } from "../../src/runtime/program.js";
-import { nmse, runOp, testDevice, upload, values } from "./harness.js";
+import { leaf, nmse, runGradients, runOp, testDevice, upload, values } from "./harness.js";
 
 describe("rows", () => {
   let device: Device;
@@ -59,6 +68,74 @@ describe("rows", () => {
       }),
     );
     expect(nmse(y!, addPositionsRef(x, table, columns, 2, length))).toBeLessThan(1e-13);
+  });
+
+  it.each(ROWS_CASES)(`gradients of gatherRows and sliceRows: ${title}`, async ({ name, batch, length, columns }) => {
+    const rows = batch * (length + 1);
+    const x = values(name, rows * columns);
+    const last = values("last", batch * columns);
+    const [, gathered] = await runGradients(device, last, (p) => {
+      const input = leaf(p, "x", [rows, columns], x);
+      const options = { start: length, stride: length + 1, count: batch, label: "y" };
+      return { y: gatherRows(p, input, options), leaves: [input] };
+    });
+    expect(nmse(gathered!, pickRowsBackwardRef(last, columns, strided(length, length + 1, batch), rows))).toBe(0);
+    const dy = values("dy", batch * length * columns);
+    const [, cut] = await runGradients(device, dy, (p) => {
+      const input = leaf(p, "x", [rows, columns], x);
+      return { y: sliceRows(p, input, { batch, from: 0, to: length, label: "y" }), leaves: [input] };
+    });
+    expect(nmse(cut!, pickRowsBackwardRef(dy, columns, sliced(batch, length + 1, 0, length), rows))).toBe(0);
+  });
+
+  it.each(ROWS_CASES)(`gradients of concatRows: ${title}`, async ({ name, batch, length, columns }) => {
+    for (const shared of [false, true]) {
+      const [rowsA, rowsB] = [batch * length, shared ? 3 : 3 * batch];
+      const dy = values(name, batch * (length + 3) * columns);
+      const expected = concatRowsBackwardRef(dy, rowsA * columns, rowsB * columns, batch, shared);
+      const [, da, db] = await runGradients(device, dy, (p) => {
+        const a = leaf(p, "a", [rowsA, columns], values("a", rowsA * columns));
+        const b = leaf(p, "b", [rowsB, columns], values("b", rowsB * columns));
+        return { y: concatRows(p, a, b, { batch, shared, label: "y" }), leaves: [a, b] };
+      });
+      expect(nmse(da!, expected.da), `shared ${shared}`).toBe(0);
+      expect(nmse(db!, expected.db), `shared ${shared}`).toBeLessThan(1e-13);
+    }
+  });
+
+  it.each(ROWS_CASES)(`gradients of addPositions: ${title}`, async ({ name, batch, length, columns }) => {
+    for (const rows of [batch * length, batch * length - 1].filter((n) => n > 0)) {
+      const dy = values(name, rows * columns);
+      const [, dx, dtable] = await runGradients(device, dy, (p) => {
+        const x = leaf(p, "x", [rows, columns], values("x", rows * columns));
+        const table = leaf(p, "t", [length + 5, columns], values("t", (length + 5) * columns));
+        return { y: addPositions(p, x, table, { start: 2, period: length, label: "y" }), leaves: [x, table] };
+      });
+      expect(nmse(dx!, dy)).toBe(0);
+      expect(nmse(dtable!, addPositionsBackwardRef(dy, length + 5, columns, 2, length))).toBeLessThan(1e-13);
+    }
+  });
+
+  it("adds up the gradients of a value and of a table that are used several times", async () => {
+    const [x, table, dy] = [values("x", 6 * 4), values("t", 3 * 4), values("dy", 4 * 4)];
+    const [, dx, dtable] = await runGradients(device, dy, (p) => {
+      const leaves = [leaf(p, "x", [6, 4], x), leaf(p, "t", [3, 4], table)] as const;
+      const stream = addPositions(p, leaves[0], leaves[1], { start: 0, period: 3, label: "stream" });
+      const a = sliceRows(p, stream, { batch: 2, from: 0, to: 2, label: "a" });
+      const b = sliceRows(p, stream, { batch: 2, from: 1, to: 3, label: "b" });
+      const both = add(p, a, b, { label: "both" });
+      return { y: addPositions(p, both, leaves[1], { start: 1, period: 2, label: "y" }), leaves };
+    });
+    const first = pickRowsBackwardRef(dy, 4, sliced(2, 3, 0, 2), 6);
+    const stream = pickRowsBackwardRef(dy, 4, sliced(2, 3, 1, 3), 6).map((v, i) => v + first[i]!);
+    const second = addPositionsBackwardRef(dy, 3, 4, 1, 2);
+    expect(nmse(dx!, stream)).toBeLessThan(1e-13);
+    expect(
+      nmse(
+        dtable!,
+        addPositionsBackwardRef(stream, 3, 4, 0, 3).map((v, i) => v + second[i]!),
+      ),
+    ).toBeLessThan(1e-13);
   });
 
   it("takes the first position from a scalar at each run", async () => {

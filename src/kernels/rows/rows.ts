@@ -1,24 +1,27 @@
 import type { KernelSpec } from "../../runtime/kernel.js";
 import type { Program, Scalar } from "../../runtime/program.js";
+import type { Gradients } from "../../runtime/tape.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import { expectShape, rowsOf } from "../check.js";
+import { contribute } from "../contribution.js";
 import { addGradient, sum } from "../gradient.js";
 import { elementGrid, vectorOf } from "../grid.js";
-import { addRowsKernel, copyRowsKernel, sliceColumnsKernel } from "./rows.wgsl.js";
+import { addRowsKernel, copyRowsBackwardKernel, copyRowsKernel, sliceColumnsKernel } from "./rows.wgsl.js";
 
 /** Which rows of x go to which rows of y; see `copyRowsKernel`. Distances are in rows. */
 interface RowMap {
   readonly count: number;
   readonly period: number;
-  readonly from: readonly [first: number, group: number, item: number];
+  readonly from: readonly [first: number | Scalar, group: number];
   readonly to: readonly [first: number, group: number];
 }
 
-function copyRows(p: Program, x: Tensor, y: Tensor, label: string, { count, period, from, to }: RowMap): void {
+function copyRows(p: Program, x: Tensor, y: Tensor, label: string, map: RowMap & { from: [number, number] }): void {
+  const { count, period, from, to } = map;
   const [rows, columns] = rowsOf(x);
   const last = (n: number) => Math.max(0, n - 1);
   const groups = Math.ceil(count / period);
-  const highest = from[0] + last(groups) * from[1] + last(Math.min(period, count)) * from[2];
+  const highest = from[0] + last(groups) * from[1] + last(Math.min(period, count));
   if (count < 1 || period < 1 || from[0] < 0 || highest >= rows) {
     throw new RangeError(`${label}: ${count} rows from ${from[0]} to ${highest}, but ${x.label} has ${rows} rows`);
   }
@@ -34,11 +37,48 @@ function copyRows(p: Program, x: Tensor, y: Tensor, label: string, { count, peri
       period,
       from_first: from[0],
       from_group: from[1],
-      from_item: from[2],
       to_first: to[0],
       to_group: to[1],
     },
     workgroups: elementGrid(count * width, p.device),
+  });
+  p.differentiate(y, [x], (dy, gradients) => copyRowsBackward(p, gradients, x, dy, `d ${label}`, map));
+}
+
+/**
+ * Adds to the gradient of x what the rows of dy are that x's rows went to: the backward of every copy and, where groups
+ * share their rows (a distance of 0), of everything that is repeated for each sequence.
+ */
+export function copyRowsBackward(
+  p: Program,
+  gradients: Gradients,
+  x: Tensor,
+  dy: Tensor,
+  label: string,
+  { count, period, from, to }: RowMap,
+): void {
+  const [rows, columns] = rowsOf(x);
+  const vector = vectorOf(columns);
+  const width = columns / vector;
+  contribute(p, gradients, x, label, ({ tensors, uniforms }) => {
+    p.dispatch({
+      kernel: copyRowsBackwardKernel(vector),
+      label,
+      tensors: { dy, ...tensors },
+      uniforms: {
+        count: rows,
+        width,
+        copied: count,
+        period,
+        from_first: from[0],
+        from_group: from[1],
+        to_first: to[0],
+        to_group: to[1],
+        ...uniforms,
+      },
+      workgroups: elementGrid(rows * width, p.device),
+      flops: count * columns,
+    });
   });
 }
 
@@ -55,7 +95,7 @@ export interface GatherOptions {
  */
 export function gatherRows(p: Program, x: Tensor, { start, stride, count, label }: GatherOptions): Tensor {
   const y = p.transient(label, [count, rowsOf(x)[1]]);
-  copyRows(p, x, y, label, { count, period: 1, from: [start, stride, 0], to: [0, 1] });
+  copyRows(p, x, y, label, { count, period: 1, from: [start, stride], to: [0, 1] });
   return y;
 }
 
@@ -78,11 +118,14 @@ export function sliceRows(p: Program, x: Tensor, { batch, from, to, label }: Sli
   }
   const period = to - from;
   const y = p.transient(label, [batch * period, columns]);
-  copyRows(p, x, y, label, { count: batch * period, period, from: [from, length, 1], to: [0, period] });
+  copyRows(p, x, y, label, { count: batch * period, period, from: [from, length], to: [0, period] });
   return y;
 }
 
-/** Columns [from, to): x [rows, C] -> [rows, to - from]. @throws RangeError when [from, to) is not within them. */
+/**
+ * Columns [from, to): x [rows, C] -> [rows, to - from]. For backward passes, itself without one.
+ * @throws RangeError when [from, to) is not within the columns.
+ */
 export function sliceColumns(p: Program, x: Tensor, o: { from: number; to: number; label: string }): Tensor {
   const [rows, columns] = rowsOf(x);
   const width = o.to - o.from;
@@ -124,11 +167,11 @@ export function concatRows(p: Program, a: Tensor, b: Tensor, options: ConcatOpti
   }
   const length = lengthA + lengthB;
   const y = p.transient(label, [batch * length, columns]);
-  copyRows(p, a, y, label, { count: rowsA, period: lengthA, from: [0, lengthA, 1], to: [0, length] });
+  copyRows(p, a, y, label, { count: rowsA, period: lengthA, from: [0, lengthA], to: [0, length] });
   copyRows(p, b, y, label, {
     count: batch * lengthB,
     period: lengthB,
-    from: [0, shared ? 0 : lengthB, 1],
+    from: [0, shared ? 0 : lengthB],
     to: [lengthA, length],
   });
   return y;
@@ -165,6 +208,11 @@ export function addPositions(p: Program, x: Tensor, table: Tensor, options: AddP
     workgroups: elementGrid(rows * width, p.device),
     flops: x.size,
   });
+  p.differentiate(y, [x, table], (dy, gradients) => {
+    addGradient(p, gradients, x, dy);
+    const map = { count: rows, period, from: [start, 0], to: [0, period] } as const;
+    copyRowsBackward(p, gradients, table, dy, `d ${label}`, map);
+  });
   return y;
 }
 
@@ -185,6 +233,6 @@ export function add(p: Program, a: Tensor, b: Tensor, { label }: AddOptions): Te
 
 export function rowKernels(): KernelSpec[] {
   return ([4, 1] as const)
-    .flatMap((vector) => [copyRowsKernel(vector), addRowsKernel(vector)])
+    .flatMap((vector) => [copyRowsKernel(vector), copyRowsBackwardKernel(vector), addRowsKernel(vector)])
     .concat(sliceColumnsKernel);
 }

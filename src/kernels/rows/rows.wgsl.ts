@@ -1,4 +1,5 @@
 import { type KernelSpec, read, write } from "../../runtime/kernel.js";
+import { contributionParts } from "../contribution.js";
 import { ELEMENT_WGSL, ELEMENTS_PER_GROUP, VECTOR_TYPE, type Vector } from "../grid.js";
 
 const ENTRY = /* wgsl */ `${ELEMENT_WGSL}
@@ -9,8 +10,8 @@ const ENTRY = /* wgsl */ `${ELEMENT_WGSL}
   let column = i % u.width;`;
 
 /**
- * Copies `count` rows. Row i is item i % period of group i / period; source and target each have a first row, a
- * distance between groups and one between items, which covers slices, strides, joins and repeats.
+ * Copies `count` rows. Row i is item i % period of group i / period; source and target each have a first row and
+ * a distance between groups, which covers slices, strides, joins and repeats.
  */
 export function copyRowsKernel(vector: Vector): KernelSpec {
   const V = VECTOR_TYPE[vector];
@@ -23,7 +24,6 @@ export function copyRowsKernel(vector: Vector): KernelSpec {
       ["period", "u32"],
       ["from_first", "u32"],
       ["from_group", "u32"],
-      ["from_item", "u32"],
       ["to_first", "u32"],
       ["to_group", "u32"],
     ],
@@ -31,9 +31,51 @@ export function copyRowsKernel(vector: Vector): KernelSpec {
     body: /* wgsl */ `${ENTRY}
   let group = row / u.period;
   let item = row % u.period;
-  let source = u.from_first + group * u.from_group + item * u.from_item;
+  let source = u.from_first + group * u.from_group + item;
   let target_row = u.to_first + group * u.to_group + item;
   y[target_row * u.width + column] = x[source * u.width + column];
+}`,
+  };
+}
+
+/**
+ * dx of y[to_first + g to_group + t] = x[from_first + g from_group + t]: the row of dy that each row of x went to, or
+ * zeros. Where from_group is 0 all groups came from the same rows, whose gradient is the sum over the groups. `count`
+ * rows of x, `copied` rows of y.
+ */
+export function copyRowsBackwardKernel(vector: Vector): KernelSpec {
+  const to = contributionParts(vector);
+  return {
+    name: `rows.copy.backward.${VECTOR_TYPE[vector]}`,
+    bindings: [read("dy", VECTOR_TYPE[vector]), ...to.bindings],
+    uniforms: [
+      ["count", "u32"],
+      ["width", "u32"],
+      ["copied", "u32"],
+      ["period", "u32"],
+      ["from_first", "u32"],
+      ["from_group", "u32"],
+      ["to_first", "u32"],
+      ["to_group", "u32"],
+      ...to.uniforms,
+    ],
+    workgroup: [ELEMENTS_PER_GROUP, 1, 1],
+    aliases: to.aliases,
+    body: /* wgsl */ `${to.functions}${ENTRY}
+  var value = V();
+  if (row >= u.from_first) {
+    let repeated = u.from_group == 0u;
+    let distance = row - u.from_first;
+    let first = select(distance / max(u.from_group, 1u), 0u, repeated);
+    let last = select(first, u.copied / u.period, repeated);
+    let item = distance - first * u.from_group;
+    if (item < u.period) {
+      for (var group = first; group <= last && group * u.period + item < u.copied; group++) {
+        value += dy[(u.to_first + group * u.to_group + item) * u.width + column];
+      }
+    }
+  }
+  contribute(i, value);
 }`,
   };
 }

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, it } from "vitest";
 import { embedding } from "../../src/kernels/embedding/embedding.js";
 import type { Device } from "../../src/runtime/device.js";
-import { runOp, testDevice, upload } from "../gpu/harness.js";
-import { expectOut, opCases, opIds, opInput } from "./ops.js";
+import { leaf, runGradients, testDevice, upload } from "../gpu/harness.js";
+import { expectGrad, expectOut, opCases, opIds, opInput } from "./ops.js";
 
 let device: Device;
 beforeAll(async () => {
@@ -11,12 +11,13 @@ beforeAll(async () => {
 afterAll(() => device.close());
 
 it.each(opCases("embedding"))("%s", async (_, c) => {
-  const table = await opInput(c, "table");
+  const [table, cot] = await Promise.all([opInput(c, "table"), opInput(c, "cot")]);
   const ids = Uint32Array.from(await opIds(c, "ids"));
-  const [y] = await runOp(device, (p) =>
-    embedding(p, upload(p, "ids", [ids.length], ids, "u32"), upload(p, "table", table.shape, table.data), {
-      label: "y",
-    }),
-  );
+  const [y, dtable] = await runGradients(device, cot.data, (p) => {
+    const leaves = [leaf(p, "table", table.shape, table.data)] as const;
+    const rows = upload(p, "ids", [ids.length], ids, "u32");
+    return { y: embedding(p, rows, leaves[0], { label: "y" }), leaves };
+  });
   await expectOut(c, y!);
+  await expectGrad(c, "table", dtable!);
 });

@@ -1,13 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { activation } from "../../src/kernels/activation/activation.js";
 import { EMBEDDING_CASES } from "../../src/kernels/embedding/embedding.cases.js";
 import { embedding, gatherIndexed } from "../../src/kernels/embedding/embedding.js";
-import { embeddingRef } from "../../src/kernels/embedding/embedding.ref.js";
+import { embeddingBackwardRef, embeddingRef } from "../../src/kernels/embedding/embedding.ref.js";
+import { add } from "../../src/kernels/rows/rows.js";
 import { addPositionsRef } from "../../src/kernels/rows/rows.ref.js";
 import type { Device } from "../../src/runtime/device.js";
 import { Program } from "../../src/runtime/program.js";
 import { Tensor } from "../../src/runtime/tensor.js";
 import { f16ToF32, f32ToF16 } from "../../src/weights/float.js";
-import { nmse, runOp, testDevice, upload, values } from "./harness.js";
+import { leaf, nmse, runGradients, runOp, testDevice, upload, values } from "./harness.js";
 
 /** Ids as the GPU holds them: u32. */
 const u32 = (ids: readonly number[]) => Uint32Array.from(ids);
@@ -73,6 +75,67 @@ describe("embedding", () => {
       return out;
     });
     expect(nmse(y!, embeddingRef(ids, data, columns))).toBe(0);
+    device.free(wte);
+  });
+
+  const gradientCases = [
+    ...EMBEDDING_CASES,
+    { name: "one id", vocabulary: 3, columns: 4, ids: Array.from({ length: 200 }, () => 1) },
+    { name: "no id in the table", vocabulary: 3, columns: 5, ids: [3, 7, 3] },
+  ];
+
+  it.each(gradientCases)("gradient, $name [$vocabulary, $columns]", async ({ name, vocabulary, columns, ids }) => {
+    const dy = values(name, ids.length * columns);
+    const [, got] = await runGradients(device, dy, (p) => {
+      const table = leaf(p, "wte", [vocabulary, columns], values("wte", vocabulary * columns));
+      const rows = upload(p, "ids", [ids.length], u32(ids), "u32");
+      return { y: embedding(p, rows, table, { label: "y" }), leaves: [table] };
+    });
+    const expected = embeddingBackwardRef(ids, dy, vocabulary, columns);
+    expect(nmse(got!, expected)).toBeLessThan(1e-13);
+    expect(expected.findIndex((v, i) => v === 0 && got![i] !== 0)).toBe(-1);
+  });
+
+  it("gradient of a table that is used twice, and of rows gathered from a value", async () => {
+    const [first, second] = [
+      [1, 4, 1],
+      [4, 2, 0],
+    ];
+    const dy = values("dy", 2 * 8);
+    const [, got] = await runGradients(device, dy, (p) => {
+      const table = leaf(p, "wte", [5, 8], values("wte", 40));
+      const look = (name: string, ids: number[]) =>
+        embedding(p, upload(p, name, [3], u32(ids), "u32"), table, { label: name });
+      const stream = activation(p, add(p, look("a", first!), look("b", second!), { label: "sum" }), "none", {
+        label: "stream",
+      });
+      const pick = (name: string, ids: number[]) =>
+        gatherIndexed(p, stream, upload(p, name, [2], u32(ids), "u32"), { label: name });
+      return { y: add(p, pick("c", [2, 0]), pick("d", [2, 2]), { label: "y" }), leaves: [table] };
+    });
+    const picked = embeddingBackwardRef([2, 0], dy, 3, 8);
+    const stream = embeddingBackwardRef([2, 2], dy, 3, 8).map((v, i) => v + picked[i]!);
+    const both = embeddingBackwardRef(first!, stream, 5, 8);
+    const expected = embeddingBackwardRef(second!, stream, 5, 8).map((v, i) => v + both[i]!);
+    expect(nmse(got!, expected)).toBeLessThan(1e-13);
+  });
+
+  it("gradient of a table in three parts", async () => {
+    const [columns, bounds] = [8, [0, 5, 6, 11]];
+    const split = (name: string, grad?: Tensor) => {
+      const parts = bounds.slice(1).map((end, i) => {
+        const bytes = (end - bounds[i]!) * columns * 4;
+        return { buffer: device.buffer(name, bytes), offset: 0, bytes, start: bounds[i]!, end };
+      });
+      return new Tensor(name, [11, columns], "f32", { kind: "buffers", parts, grad });
+    };
+    const wte = split("wte", split("wte.grad"));
+    const ids = [10, 0, 5, 4, 6, 11, 5];
+    const dy = values("dy", ids.length * columns);
+    const [, got] = await runGradients(device, dy, (p) => {
+      return { y: embedding(p, upload(p, "ids", [7], u32(ids), "u32"), wte, { label: "y" }), leaves: [wte] };
+    });
+    expect(nmse(got!, embeddingBackwardRef(ids, dy, 11, columns))).toBeLessThan(1e-13);
     device.free(wte);
   });
 

@@ -1,10 +1,18 @@
 import type { KernelSpec } from "../../runtime/kernel.js";
 import type { Program } from "../../runtime/program.js";
+import type { Gradients } from "../../runtime/tape.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import { rowsOf } from "../check.js";
+import { contribute } from "../contribution.js";
 import { elementGrid, vectorOf } from "../grid.js";
 import { type AddPositionsOptions, addPositions } from "../rows/rows.js";
-import { embeddingKernel, type TableKind } from "./embedding.wgsl.js";
+import {
+  embeddingBackwardKernel,
+  embeddingClearKernel,
+  embeddingKernel,
+  embeddingLinksKernel,
+  type TableKind,
+} from "./embedding.wgsl.js";
 
 export interface EmbeddingOptions {
   /** Position embeddings [P, C] to add: row start + i % period to output row i. */
@@ -34,9 +42,49 @@ export function embedding(p: Program, ids: Tensor, table: Tensor, { positions, l
       workgroups: elementGrid(ids.size * width, p.device),
     });
   });
+  p.differentiate(y, [table], (dy, gradients) => backward(p, ids, table, dy, `d ${label}`, gradients));
   if (!positions) return y;
   const { table: positionTable, start, period } = positions;
   return addPositions(p, y, positionTable, { start, period, label: `${label}.positions` });
+}
+
+/** Adds the rows of dy to the rows of the table's gradient that they came from, part by part. */
+function backward(p: Program, ids: Tensor, table: Tensor, dy: Tensor, label: string, gradients: Gradients): void {
+  const [vocabulary, columns] = rowsOf(table);
+  const count = ids.size;
+  const vector = vectorOf(columns);
+  const width = columns / vector;
+  contribute(p, gradients, table, label, ({ tensors: { before, dx }, uniforms }) => {
+    const links = p.transient(`${label}.links`, [count, 2], "u32");
+    p.dispatch({
+      kernel: embeddingLinksKernel,
+      label,
+      tensors: { ids, links },
+      uniforms: { count },
+      workgroups: elementGrid(count, p.device),
+    });
+    const parts = dx.storage.kind === "buffers" ? dx.storage.parts : [{ start: 0, end: vocabulary }];
+    parts.forEach(({ start, end }, part) => {
+      const size = (end - start) * width;
+      if (uniforms.accumulate !== 1) {
+        p.dispatch({
+          kernel: embeddingClearKernel(vector),
+          label,
+          tensors: { before, dx: { tensor: dx, part } },
+          uniforms: { count: size, ...uniforms },
+          workgroups: elementGrid(size, p.device),
+        });
+      }
+      p.dispatch({
+        kernel: embeddingBackwardKernel(vector),
+        label,
+        tensors: { ids, links, dy, dtable: { tensor: dx, part } },
+        uniforms: { count, width, first: start, end },
+        workgroups: elementGrid(count * width, p.device),
+        flops: dy.size,
+      });
+    });
+  });
 }
 
 /** Rows index[i] of x [rows, C]: index u32 [count] -> [count, C]; an index beyond x gives zeros. */
@@ -57,5 +105,9 @@ function tableKind(label: string, table: Tensor, columns: number): TableKind {
 }
 
 export function embeddingKernels(): KernelSpec[] {
-  return (["f32.vec4f", "f32.scalar", "f16", "q8"] as const).map(embeddingKernel);
+  return [
+    ...(["f32.vec4f", "f32.scalar", "f16", "q8"] as const).map(embeddingKernel),
+    embeddingLinksKernel,
+    ...([4, 1] as const).flatMap((vector) => [embeddingClearKernel(vector), embeddingBackwardKernel(vector)]),
+  ];
 }

@@ -1,5 +1,6 @@
 import { type KernelSpec, read, write } from "../../runtime/kernel.js";
-import { ELEMENT_WGSL, ELEMENTS_PER_GROUP } from "../grid.js";
+import { contributionParts } from "../contribution.js";
+import { ELEMENT_WGSL, ELEMENTS_PER_GROUP, VECTOR_TYPE, type Vector } from "../grid.js";
 
 /** How a table is stored: f32 by vec4 or by element, f16 two and q8 four to a word (both by vec4). */
 export type TableKind = "f32.vec4f" | "f32.scalar" | "f16" | "q8";
@@ -54,6 +55,78 @@ export function embeddingKernel(kind: TableKind): KernelSpec {
   } else if (u.clear == 1u && id >= u.vocabulary) {
     y[i] = V();
   }
+}`,
+  };
+}
+
+/**
+ * The positions of each id as a list: links[i] = (whether i is the first position of its id, the next one or `count`).
+ * Reading the list in order takes the place of atomics, and of comparing ids for every column.
+ */
+export const embeddingLinksKernel: KernelSpec = {
+  name: "embedding.links",
+  bindings: [read("ids", "u32"), write("links", "vec2u")],
+  uniforms: [["count", "u32"]],
+  workgroup: [ELEMENTS_PER_GROUP, 1, 1],
+  body: /* wgsl */ `${ELEMENT_WGSL}
+@compute fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = element(global, groups);
+  if (i >= u.count) { return; }
+  let id = ids[i];
+  var before = 0u;
+  while (before < i && ids[before] != id) { before++; }
+  var next = i + 1u;
+  while (next < u.count && ids[next] != id) { next++; }
+  links[i] = vec2u(u32(before == i), next);
+}`,
+};
+
+/** Makes this part of the gradient what it was before: zeros, a sum so far, or (accumulate) itself. */
+export function embeddingClearKernel(vector: Vector): KernelSpec {
+  const to = contributionParts(vector);
+  return {
+    name: `embedding.clear.${VECTOR_TYPE[vector]}`,
+    bindings: to.bindings,
+    uniforms: [["count", "u32"], ...to.uniforms],
+    workgroup: [ELEMENTS_PER_GROUP, 1, 1],
+    aliases: to.aliases,
+    body: /* wgsl */ `${ELEMENT_WGSL}${to.functions}
+@compute fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = element(global, groups);
+  if (i >= u.count || u.accumulate != 0u) { return; }
+  contribute(i, V());
+}`,
+  };
+}
+
+/**
+ * dtable[v] += sum over i of dy[i] where ids[i] = v, the backward of y[i] = table[ids[i]], for the rows [first, end) of
+ * this part. The first position of an id adds up the later ones in order, so each row has one writer.
+ */
+export function embeddingBackwardKernel(vector: Vector): KernelSpec {
+  const V = VECTOR_TYPE[vector];
+  return {
+    name: `embedding.backward.${V}`,
+    bindings: [read("ids", "u32"), read("links", "vec2u"), read("dy", V), write("dtable", V)],
+    uniforms: [
+      ["count", "u32"],
+      ["width", "u32"],
+      ["first", "u32"],
+      ["end", "u32"],
+    ],
+    workgroup: [ELEMENTS_PER_GROUP, 1, 1],
+    aliases: { V },
+    body: /* wgsl */ `${ELEMENT_WGSL}
+@compute fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = element(global, groups);
+  if (i >= u.count * u.width) { return; }
+  let row = i / u.width;
+  let column = i % u.width;
+  let id = ids[row];
+  if (links[row].x == 0u || id < u.first || id >= u.end) { return; }
+  var sum = V();
+  for (var at = row; at < u.count; at = links[at].y) { sum += dy[at * u.width + column]; }
+  dtable[(id - u.first) * u.width + column] += sum;
 }`,
   };
 }

@@ -38,6 +38,16 @@ export function opIds(c: OpCase, name: string): Promise<Int32Array> {
   return readI32(tensors, `${c.case}/${name}`);
 }
 
+/** A U8 tensor of a case, such as the mask of a dropout. */
+export function opBytes(c: OpCase, name: string): Promise<Uint8Array> {
+  return tensors.readBytes(`${c.case}/${name}`);
+}
+
+/** A whole stored result, such as `out` or `grad_x`. */
+export function opStored(c: OpCase, name: string): Promise<Float32Array> {
+  return tensors.readF32(`${c.case}/${name}`);
+}
+
 /** Compares every stored element of `out` (NMSE at most 1e-9). */
 export async function expectOut(c: OpCase, got: ArrayLike<number>): Promise<void> {
   await expectStored(c, "out", got);

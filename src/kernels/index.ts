@@ -1,6 +1,7 @@
 import type { KernelSpec } from "../runtime/kernel.js";
 import { activationKernels } from "./activation/activation.js";
 import { attentionKernels } from "./attention/attention.js";
+import { columnSumKernels } from "./columnsum/columnsum.js";
 import { decodeKernels } from "./decode/decode.js";
 import { embeddingKernels } from "./embedding/embedding.js";
 import { l2NormalizeKernels } from "./l2norm/l2norm.js";
@@ -15,6 +16,7 @@ export function allKernels(): KernelSpec[] {
   return [
     ...activationKernels(),
     ...attentionKernels(),
+    ...columnSumKernels(),
     ...decodeKernels(),
     ...embeddingKernels(),
     ...l2NormalizeKernels(),

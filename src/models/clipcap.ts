@@ -243,6 +243,7 @@ export class ClipCap {
   private async encoderFor(images: number) {
     if (this.encoder?.pixels.rows === images) return this.encoder;
     this.encoder?.program.destroy();
+    this.encoder = undefined; // should the new one fail
     const program = new Program(this.device, "embed");
     const pixels = this.pixelInput(program, images);
     const { embeds } = clipVision(program, this.vision, pixels);

@@ -1,3 +1,4 @@
+import { readdirSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { checkKernels } from "../../scripts/check-wgsl.js";
 import { allKernels } from "../../src/kernels/index.js";
@@ -62,4 +63,21 @@ test("the list holds every kernel that the shipped model uses", async () => {
   const listed = new Set(allKernels().map((k) => k.name));
   expect([...used].filter((name) => !listed.has(name))).toEqual([]);
   expect(used.size).toBeGreaterThan(15);
+});
+
+test("the list holds the kernels of every op", async () => {
+  const folder = new URL("../../src/kernels/", import.meta.url);
+  const paths = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((p) => /[\\/]\w+\.ts$/.test(p));
+  const listed = new Set(allKernels().map((k) => k.name));
+  let lists = 0;
+  for (const path of paths) {
+    const module = (await import(new URL(path, folder).href)) as Record<string, unknown>;
+    for (const [name, list] of Object.entries(module)) {
+      if (!name.endsWith("Kernels") || typeof list !== "function") continue;
+      lists++;
+      const missing = (list as () => KernelSpec[])().filter((k) => !listed.has(k.name));
+      expect(missing.map((k) => `${path}: ${k.name}`)).toEqual([]);
+    }
+  }
+  expect(lists).toBeGreaterThan(10);
 });

@@ -136,8 +136,9 @@ async function main(): Promise<void> {
   device.close();
   print(adapter, comparisons);
   if (values.out) {
-    const captions = Object.fromEntries(files.map((file, i) => [file, base.captions[i]!.tokens]));
-    await writeFile(values.out, `${JSON.stringify({ adapter, comparisons, f32: captions }, null, 1)}\n`);
+    const tokensOf = (i: number) => Object.fromEntries([...runs].map(([d, { captions }]) => [d, captions[i]!.tokens]));
+    const tokens = Object.fromEntries(files.map((file, i) => [file, tokensOf(i)]));
+    await writeFile(values.out, `${JSON.stringify({ adapter, comparisons, tokens })}\n`);
   }
 }
 

@@ -3,6 +3,7 @@ import { activationKernels } from "./activation/activation.js";
 import { attentionKernels } from "./attention/attention.js";
 import { columnSumKernels } from "./columnsum/columnsum.js";
 import { decodeKernels } from "./decode/decode.js";
+import { dropoutKernels } from "./dropout/dropout.js";
 import { embeddingKernels } from "./embedding/embedding.js";
 import { l2NormalizeKernels } from "./l2norm/l2norm.js";
 import { layerNormKernels } from "./layernorm/layernorm.js";
@@ -18,6 +19,7 @@ export function allKernels(): KernelSpec[] {
     ...attentionKernels(),
     ...columnSumKernels(),
     ...decodeKernels(),
+    ...dropoutKernels(),
     ...embeddingKernels(),
     ...l2NormalizeKernels(),
     ...layerNormKernels(),

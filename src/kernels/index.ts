@@ -2,6 +2,8 @@ import type { KernelSpec } from "../runtime/kernel.js";
 import { activationKernels } from "./activation/activation.js";
 import { attentionKernels } from "./attention/attention.js";
 import { columnSumKernels } from "./columnsum/columnsum.js";
+import { contrastiveKernels } from "./contrastive/contrastive.js";
+import { crossEntropyKernels } from "./crossentropy/crossentropy.js";
 import { decodeKernels } from "./decode/decode.js";
 import { dropoutKernels } from "./dropout/dropout.js";
 import { embeddingKernels } from "./embedding/embedding.js";
@@ -18,6 +20,8 @@ export function allKernels(): KernelSpec[] {
     ...activationKernels(),
     ...attentionKernels(),
     ...columnSumKernels(),
+    ...contrastiveKernels(),
+    ...crossEntropyKernels(),
     ...decodeKernels(),
     ...dropoutKernels(),
     ...embeddingKernels(),

@@ -89,7 +89,7 @@ export function matmul(p: Program, a: Tensor, b: Tensor, o: MatmulOptions): Tens
       flops: 2 * batch * M * K * columns,
     });
   });
-  p.differentiate(out, [a, b, o.bias, o.residual], (dout, gradients) => backward(p, a, b, o, dout, gradients));
+  p.differentiate(out, [a, b, o.bias, o.residual], (dout, gradients) => matmulBackward(p, a, b, o, dout, gradients));
   return out;
 }
 
@@ -109,7 +109,14 @@ function activated(p: Program, a: Tensor, b: Tensor, o: MatmulOptions): Tensor {
  * out = a b + bias + residual, stored as nn:  da = dout b^T,  db = a^T dout,  dbias = column sums,  dresidual = dout.
  * The other layouts are the same products with a or b transposed.
  */
-function backward(p: Program, a: Tensor, b: Tensor, o: MatmulOptions, dout: Tensor, gradients: Gradients): void {
+export function matmulBackward(
+  p: Program,
+  a: Tensor,
+  b: Tensor,
+  o: Pick<MatmulOptions, "layout" | "label" | "bias" | "residual">,
+  dout: Tensor,
+  gradients: Gradients,
+): void {
   const { layout, label } = o;
   const product = (x: Tensor, y: Tensor, l: Layout, name: string, to: Pick<MatmulOptions, "residual" | "target">) =>
     matmul(p, x, y, { ...to, layout: l, label: `d ${label}.${name}` });
@@ -119,7 +126,7 @@ function backward(p: Program, a: Tensor, b: Tensor, o: MatmulOptions, dout: Tens
   if (b.storage.kind === "buffers" && b.storage.parts.length > 1) {
     for (const { start, end } of b.storage.parts) {
       const columns = sliceColumns(p, dout, { from: start, to: end, label: `d ${label}[${start}..${end}]` });
-      backward(p, a, rowsOfTensor(b, start, end), { layout, label }, columns, gradients);
+      matmulBackward(p, a, rowsOfTensor(b, start, end), { layout, label }, columns, gradients);
     }
     return;
   }

@@ -24,6 +24,29 @@ export function patchesRef(
   return Float64Array.from(y);
 }
 
+/** Gradient of the pixels: each patch value goes back to its pixel. */
+export function patchesBackwardRef(
+  dy: ArrayLike<number>,
+  batch: number,
+  channels: number,
+  size: number,
+  patch: number,
+): Float64Array {
+  const count = batch * channels * size * size;
+  const places = patchesRef(
+    Float64Array.from({ length: count }, (_, i) => i),
+    batch,
+    channels,
+    size,
+    patch,
+  );
+  const dx = new Float64Array(count);
+  places.forEach((place, i) => {
+    dx[place]! += dy[i]!;
+  });
+  return dx;
+}
+
 /** Class token first in every image, then its patches, plus positions [n + 1, C]. */
 export function assembleTokensRef(
   patchOut: ArrayLike<number>,
@@ -41,4 +64,22 @@ export function assembleTokensRef(
     }
   }
   return Float64Array.from(y);
+}
+
+/** Gradients of `assembleTokensRef`'s inputs. */
+export function assembleTokensBackwardRef(
+  dy: ArrayLike<number>,
+  columns: number,
+  length: number,
+): { dpatches: Float64Array; dcls: Float64Array; dpositions: Float64Array } {
+  const dcls = new Float64Array(columns);
+  const dpositions = new Float64Array(length * columns);
+  const dpatches: number[] = [];
+  for (let i = 0; i < dy.length; i++) {
+    const token = Math.floor(i / columns) % length;
+    dpositions[token * columns + (i % columns)]! += dy[i]!;
+    if (token === 0) dcls[i % columns]! += dy[i]!;
+    else dpatches.push(dy[i]!);
+  }
+  return { dpatches: Float64Array.from(dpatches), dcls, dpositions };
 }

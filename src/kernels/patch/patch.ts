@@ -2,8 +2,10 @@ import type { KernelSpec } from "../../runtime/kernel.js";
 import type { Program } from "../../runtime/program.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import { expectShape, rowsOf } from "../check.js";
+import { contribute } from "../contribution.js";
 import { elementGrid, vectorOf } from "../grid.js";
-import { patchesKernel, tokensKernel } from "./patch.wgsl.js";
+import { copyRowsBackward, type RowMap } from "../rows/rows.js";
+import { patchesBackwardKernel, patchesKernel, tokensKernel } from "./patch.wgsl.js";
 
 export interface PatchesOptions {
   readonly channels: number;
@@ -26,12 +28,25 @@ export function patches(p: Program, pixels: Tensor, { channels, size, patch, lab
   const vector = vectorOf(size, patch);
   const y = p.transient(label, [batch * grid * grid, channels * patch * patch]);
   const count = y.size / vector;
+  const sizes = { channels, size_y: size, size_x: size / vector, patch_y: patch, patch_x: patch / vector, grid };
   p.dispatch({
     kernel: patchesKernel(vector),
     label,
     tensors: { x: pixels, y },
-    uniforms: { count, channels, size_y: size, size_x: size / vector, patch_y: patch, patch_x: patch / vector, grid },
+    uniforms: { count, ...sizes },
     workgroups: elementGrid(count, p.device),
+  });
+  p.differentiate(y, [pixels], (dy, gradients) => {
+    const all = pixels.size / vector;
+    contribute(p, gradients, pixels, `d ${label}`, ({ tensors, uniforms }) => {
+      p.dispatch({
+        kernel: patchesBackwardKernel(vector),
+        label: `d ${label}`,
+        tensors: { dy, ...tensors },
+        uniforms: { count: all, ...sizes, ...uniforms },
+        workgroups: elementGrid(all, p.device),
+      });
+    });
   });
   return y;
 }
@@ -66,9 +81,22 @@ export function assembleTokens(
     workgroups: elementGrid(count, p.device),
     flops: y.size,
   });
+  p.differentiate(y, [patchOut, cls, positions], (dy, gradients) => {
+    // In the terms of copied rows: every image has the class token once, the patches behind it, and all positions.
+    const back = (t: Tensor, name: string, map: RowMap) =>
+      copyRowsBackward(p, gradients, t, dy, `d ${label}${name}`, map);
+    const n = length - 1;
+    back(patchOut, "", { count: rows, period: n, from: [0, n], to: [1, length] });
+    back(cls.reshape(1, columns), ".class", { count: batch, period: 1, from: [0, 0], to: [0, length] });
+    back(positions, ".positions", { count: batch * length, period: length, from: [0, 0], to: [0, length] });
+  });
   return y;
 }
 
 export function patchKernels(): KernelSpec[] {
-  return ([4, 1] as const).flatMap((vector) => [patchesKernel(vector), tokensKernel(vector)]);
+  return ([4, 1] as const).flatMap((vector) => [
+    patchesKernel(vector),
+    patchesBackwardKernel(vector),
+    tokensKernel(vector),
+  ]);
 }

@@ -1,4 +1,5 @@
 import { type KernelSpec, read, write } from "../../runtime/kernel.js";
+import { contributionParts } from "../contribution.js";
 import { ELEMENT_WGSL, ELEMENTS_PER_GROUP, VECTOR_TYPE, type Vector } from "../grid.js";
 
 /**
@@ -33,6 +34,45 @@ export function patchesKernel(vector: Vector): KernelSpec {
   let image = rest / u.grid;
   let line = (image * u.channels + channel) * u.size_y + py * u.patch_y + dy;
   y[i] = x[line * u.size_x + px * u.patch_x + dx];
+}`,
+  };
+}
+
+/** dx of `patchesKernel`: what the one patch of a pixel holds, zeros for the pixels left over at the right and below. */
+export function patchesBackwardKernel(vector: Vector): KernelSpec {
+  const to = contributionParts(vector);
+  return {
+    name: `patch.rows.backward.${VECTOR_TYPE[vector]}`,
+    bindings: [read("dy", VECTOR_TYPE[vector]), ...to.bindings],
+    uniforms: [
+      ["count", "u32"],
+      ["channels", "u32"],
+      ["size_y", "u32"],
+      ["size_x", "u32"],
+      ["patch_y", "u32"],
+      ["patch_x", "u32"],
+      ["grid", "u32"],
+      ...to.uniforms,
+    ],
+    workgroup: [ELEMENTS_PER_GROUP, 1, 1],
+    aliases: to.aliases,
+    body: /* wgsl */ `${ELEMENT_WGSL}${to.functions}
+@compute fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = element(id, groups);
+  if (i >= u.count) { return; }
+  var rest = i;
+  let x = rest % u.size_x; rest /= u.size_x;
+  let y = rest % u.size_y; rest /= u.size_y;
+  let channel = rest % u.channels;
+  let image = rest / u.channels;
+  let px = x / u.patch_x;
+  let py = y / u.patch_y;
+  var value = V();
+  if (px < u.grid && py < u.grid) {
+    let row = ((image * u.grid + py) * u.grid + px) * u.channels + channel;
+    value = dy[(row * u.patch_y + y % u.patch_y) * u.patch_x + x % u.patch_x];
+  }
+  contribute(i, value);
 }`,
   };
 }

@@ -9,7 +9,7 @@ import { elementGrid, vectorOf } from "../grid.js";
 import { addRowsKernel, copyRowsBackwardKernel, copyRowsKernel, sliceColumnsKernel } from "./rows.wgsl.js";
 
 /** Which rows of x go to which rows of y; see `copyRowsKernel`. Distances are in rows. */
-interface RowMap {
+export interface RowMap {
   readonly count: number;
   readonly period: number;
   readonly from: readonly [first: number | Scalar, group: number];

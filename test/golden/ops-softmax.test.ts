@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, it } from "vitest";
 import { logSoftmax, softmax } from "../../src/kernels/softmax/softmax.js";
 import type { Device } from "../../src/runtime/device.js";
-import { runOp, testDevice, upload } from "../gpu/harness.js";
-import { expectOut, opCases, opInput } from "./ops.js";
+import { leaf, runGradients, testDevice } from "../gpu/harness.js";
+import { expectGrad, expectOut, opCases, opInput } from "./ops.js";
 
 let device: Device;
 beforeAll(async () => {
@@ -11,8 +11,12 @@ beforeAll(async () => {
 afterAll(() => device.close());
 
 it.each([...opCases("softmax"), ...opCases("log_softmax")])("%s", async (_, c) => {
-  const x = await opInput(c, "x");
+  const [x, cot] = await Promise.all([opInput(c, "x"), opInput(c, "cot")]);
   const op = c.op === "softmax" ? softmax : logSoftmax;
-  const [y] = await runOp(device, (p) => op(p, upload(p, "x", x.shape, x.data), { label: "y" }));
+  const [y, dx] = await runGradients(device, cot.data, (p) => {
+    const leaves = [leaf(p, "x", x.shape, x.data)] as const;
+    return { y: op(p, leaves[0], { label: "y" }), leaves };
+  });
   await expectOut(c, y!);
+  await expectGrad(c, "x", dx!);
 });

@@ -2,9 +2,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runnableRowGroups } from "../../src/kernels/rowgroup.js";
 import { SOFTMAX_CASES } from "../../src/kernels/softmax/softmax.cases.js";
 import { logSoftmax, softmax } from "../../src/kernels/softmax/softmax.js";
-import { logSoftmaxRef, softmaxRef } from "../../src/kernels/softmax/softmax.ref.js";
+import {
+  logSoftmaxBackwardRef,
+  logSoftmaxRef,
+  softmaxBackwardRef,
+  softmaxRef,
+} from "../../src/kernels/softmax/softmax.ref.js";
 import type { Device } from "../../src/runtime/device.js";
-import { nmse, runOp, testDevice, upload, values } from "./harness.js";
+import { leaf, nmse, runGradients, runOp, testDevice, upload, values } from "./harness.js";
 
 describe("softmax", () => {
   let device: Device;
@@ -22,6 +27,26 @@ describe("softmax", () => {
       });
       expect(nmse(y!, softmaxRef(x, columns)), JSON.stringify(variant)).toBeLessThan(1e-10);
       expect(nmse(log!, logSoftmaxRef(x, columns)), JSON.stringify(variant)).toBeLessThan(1e-10);
+    }
+  });
+
+  const operations = [
+    { name: "softmax", op: softmax, ref: softmaxBackwardRef },
+    { name: "logSoftmax", op: logSoftmax, ref: logSoftmaxBackwardRef },
+  ];
+  const gradientCases = operations.flatMap((o) => SOFTMAX_CASES.map((c) => ({ ...c, ...o, title: c.name })));
+
+  it.each(gradientCases)("gradient of $name, $title [$rows, $columns]", async (c) => {
+    const { rows, columns } = c;
+    const x = values(c.title, rows * columns, c.scale).map((v) => v + c.offset);
+    const dy = values("dy", rows * columns);
+    const expected = c.ref(x, dy, columns);
+    for (const variant of runnableRowGroups(device)) {
+      const [, dx] = await runGradients(device, dy, (p) => {
+        const leaves = [leaf(p, "x", [rows, columns], x)] as const;
+        return { y: c.op(p, leaves[0], { label: "y", variant }), leaves };
+      });
+      expect(nmse(dx!, expected), JSON.stringify(variant)).toBeLessThan(1e-10);
     }
   });
 

@@ -2,9 +2,10 @@ import type { KernelSpec } from "../../runtime/kernel.js";
 import type { Program } from "../../runtime/program.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import { rowsOf } from "../check.js";
+import { contribute } from "../contribution.js";
 import { foldedGrid } from "../grid.js";
 import { chooseRowGroup, ROW_GROUPS, type RowGroup } from "../rowgroup.js";
-import { softmaxKernel } from "./softmax.wgsl.js";
+import { softmaxBackwardKernel, softmaxKernel } from "./softmax.wgsl.js";
 
 export interface SoftmaxOptions {
   readonly label: string;
@@ -33,9 +34,21 @@ function record(p: Program, x: Tensor, options: SoftmaxOptions, logarithm: 0 | 1
     workgroups: foldedGrid(rows, p.device),
     flops: 5 * x.size,
   });
+  p.differentiate(y, [x], (dy, gradients) => {
+    contribute(p, gradients, x, `d ${label}`, ({ tensors, uniforms }) => {
+      p.dispatch({
+        kernel: softmaxBackwardKernel(variant),
+        label: `d ${label}`,
+        tensors: { y, dy, ...tensors },
+        uniforms: { rows, columns, logarithm, ...uniforms },
+        workgroups: foldedGrid(rows, p.device),
+        flops: 4 * x.size,
+      });
+    });
+  });
   return y;
 }
 
 export function softmaxKernels(): KernelSpec[] {
-  return ROW_GROUPS.map(softmaxKernel);
+  return ROW_GROUPS.flatMap((group) => [softmaxKernel(group), softmaxBackwardKernel(group)]);
 }

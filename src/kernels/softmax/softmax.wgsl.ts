@@ -1,4 +1,5 @@
 import { type KernelSpec, read, write } from "../../runtime/kernel.js";
+import { contributionParts } from "../contribution.js";
 import { type RowGroup, rowGroupParts } from "../rowgroup.js";
 
 /** One workgroup per row, element by element: rows of any length. `logarithm` is 1 for log-softmax. */
@@ -41,6 +42,46 @@ fn power(x: f32, highest: f32) -> f32 { return exp(max(x - highest, -104.0)); }
       y[start + i] = v - highest - log_sum;
     } else {
       y[start + i] = power(v, highest) / sum;
+    }
+  }
+}`,
+  };
+}
+
+/**
+ * dx from the result y of each row:  y (dy - sum(y dy))  for y = softmax(x),  dy - exp(y) sum(dy)  for its logarithm.
+ */
+export function softmaxBackwardKernel(group: RowGroup): KernelSpec {
+  const { suffix, functions, spec } = rowGroupParts(group);
+  const to = contributionParts(1);
+  return {
+    name: `softmax.backward.${suffix}`,
+    bindings: [read("y"), read("dy"), ...to.bindings],
+    uniforms: [["rows", "u32"], ["columns", "u32"], ["logarithm", "u32"], ...to.uniforms],
+    ...spec,
+    aliases: to.aliases,
+    body: /* wgsl */ `${functions}${to.functions}
+@compute fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = group.y * groups.x + group.x;
+  if (row >= u.rows) { return; }
+  let start = row * u.columns;
+
+  var sum = 0.0;
+  for (var i = lane; i < u.columns; i += SIZE) {
+    sum += dy[start + i] * select(y[start + i], 1.0, u.logarithm == 1u);
+  }
+  sum = sumOver(sum, lane);
+
+  for (var i = lane; i < u.columns; i += SIZE) {
+    let at = start + i;
+    if (u.logarithm == 1u) {
+      contribute(at, dy[at] - exp(max(y[at], -104.0)) * sum);
+    } else {
+      contribute(at, y[at] * (dy[at] - sum));
     }
   }
 }`,

@@ -7,6 +7,7 @@ import { contribute } from "../contribution.js";
 import { elementGrid, vectorOf } from "../grid.js";
 import { type AddPositionsOptions, addPositions } from "../rows/rows.js";
 import {
+  CLEAR_CHUNK,
   embeddingBackwardKernel,
   embeddingClearKernel,
   embeddingKernel,
@@ -72,7 +73,7 @@ function backward(p: Program, ids: Tensor, table: Tensor, dy: Tensor, label: str
           label,
           tensors: { before, dx: { tensor: dx, part } },
           uniforms: { count: size, ...uniforms },
-          workgroups: elementGrid(size, p.device),
+          workgroups: elementGrid(Math.ceil(size / CLEAR_CHUNK), p.device),
         });
       }
       p.dispatch({

@@ -15,8 +15,8 @@ export interface Result {
   readonly p95_ms: number;
   readonly best_ms: number;
   /** Processor time of the process per run: on a CPU adapter the wall time of c free cores is at least this / c. */
-  readonly cpu_ms: number;
-  readonly other_load: number;
+  readonly cpu_ms?: number;
+  readonly other_load?: number;
   readonly gflops?: number;
   readonly gbs?: number;
   /** The larger of gflops and gbs over the device's measured peaks. */
@@ -126,7 +126,7 @@ export function printResults(results: readonly Result[]): void {
     r.dtype,
     fixed(r.median_ms),
     fixed(r.p95_ms),
-    fixed(r.cpu_ms),
+    r.cpu_ms === undefined ? "" : fixed(r.cpu_ms),
     r.gflops === undefined ? "" : r.gflops.toFixed(1),
     r.gbs === undefined ? "" : r.gbs.toFixed(1),
     r.of_peak === undefined ? "" : `${(100 * r.of_peak).toFixed(0)} %`,

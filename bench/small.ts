@@ -91,9 +91,12 @@ async function processStart(photo: string, folder: string): Promise<Result[]> {
   };
   const cold = await timed(run, { warmup: 0, runs: 1 });
   const warm = await timed(run, { warmup: 0, runs: 5 });
+  // The work is a child's: for this process it would count as other load.
+  const child = { cpu_ms: undefined, other_load: undefined };
+  const what = (cache: string) => line("process start to caption", `${cache} shader cache`, "1 image");
   return [
-    { ...result(line("process start to caption", "cold shader cache", "1 image"), cold), limit_ms: LIMIT.coldStart },
-    { ...result(line("process start to caption", "warm shader cache", "1 image"), warm), limit_ms: LIMIT.warmStart },
+    { ...result(what("cold"), cold), ...child, limit_ms: LIMIT.coldStart },
+    { ...result(what("warm"), warm), ...child, limit_ms: LIMIT.warmStart },
   ];
 }
 

@@ -1,5 +1,5 @@
 import { crossEntropyBackwardRef, crossEntropyRef } from "../crossentropy/crossentropy.ref.js";
-import { l2NormalizeRef } from "../l2norm/l2norm.ref.js";
+import { l2NormalizeBackwardRef, l2NormalizeRef } from "../l2norm/l2norm.ref.js";
 
 /** The loss of images and texts [B, D] and logitScale in f64; see `contrastiveLoss`. */
 export function contrastiveRef(
@@ -41,8 +41,8 @@ export function contrastiveBackwardRef(
     }
   }
   return {
-    dimages: throughNorm(images, image, dimage, width),
-    dtexts: throughNorm(texts, text, dtext, width),
+    dimages: l2NormalizeBackwardRef(images, dimage, width),
+    dtexts: l2NormalizeBackwardRef(texts, dtext, width),
     dlogitScale,
   };
 }
@@ -61,18 +61,4 @@ function pairs(images: ArrayLike<number>, texts: ArrayLike<number>, logitScale: 
   const byText = Float64Array.from({ length: B * B }, (_, at) => logit(Math.floor(at / B), at % B));
   const byImage = Float64Array.from({ length: B * B }, (_, at) => logit(at % B, Math.floor(at / B)));
   return { image, text, byText, byImage, matches };
-}
-
-/** dx = (dy - y (y . dy)) / ||x|| of y = x / ||x||, row by row. */
-function throughNorm(x: ArrayLike<number>, y: Float64Array, dy: Float64Array, width: number): Float64Array {
-  return dy.map((_, at) => {
-    const start = at - (at % width);
-    let squares = 0;
-    let along = 0;
-    for (let c = start; c < start + width; c++) {
-      squares += x[c]! ** 2;
-      along += y[c]! * dy[c]!;
-    }
-    return (dy[at]! - y[at]! * along) / Math.sqrt(squares);
-  });
 }

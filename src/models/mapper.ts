@@ -60,8 +60,8 @@ export async function loadMapper(w: WeightLoader, c: MapperConfig): Promise<Mapp
 function loadQkv(w: WeightLoader, at: string, C: number): Promise<Tensor> {
   return w.stack(
     [
-      [`${at}.attn.to_queries.weight`, C],
-      [`${at}.attn.to_keys_values.weight`, 2 * C],
+      { name: `${at}.attn.to_queries.weight`, rows: C },
+      { name: `${at}.attn.to_keys_values.weight`, rows: 2 * C },
     ],
     C,
   );

@@ -14,6 +14,16 @@ export interface WeightOptions {
   /** Called with the bytes of the file's tensors that have been uploaded since the last call. */
   readonly onBytes?: (bytes: number) => void;
   readonly signal?: AbortSignal;
+  /** Where trained tensors lie, all of them f32; without it they get buffers of their own and are frozen. */
+  readonly allocate?: (label: string, shape: readonly number[]) => Tensor;
+}
+
+/** A tensor on the GPU and the tensors of the file that it was made of, one below the other. */
+export interface LoadedTensor {
+  readonly tensor: Tensor;
+  readonly pieces: readonly { readonly name: string; readonly rows: number }[];
+  /** The file holds [in, out] (Conv1D); the tensor is [out, in]. */
+  readonly transposed: boolean;
 }
 
 /** A torch Linear: weight [out, in], bias [out]. */
@@ -37,7 +47,9 @@ const FLUSH_BYTES = 64 * 2 ** 20;
  * of kernels serves every linear layer; q, k and v are stacked into one matrix.
  */
 export class WeightLoader {
-  readonly tensors: Tensor[] = [];
+  /** In the order of loading: what an export or a checkpoint goes by. */
+  readonly loaded: LoadedTensor[] = [];
+  private readonly owned: Tensor[] = [];
   private unflushed = 0;
 
   constructor(
@@ -54,7 +66,8 @@ export class WeightLoader {
   async vector(names: string | readonly string[], shape: readonly number[]): Promise<Tensor> {
     const list = typeof names === "string" ? [names] : names;
     const each = [shape[0]! / list.length, ...shape.slice(1)];
-    const out = this.allocate(list.join("|"), shape, "f32");
+    const pieces = list.map((name) => ({ name, rows: each[0]! }));
+    const out = this.allocate({ pieces, transposed: false }, shape, "f32");
     for (const [i, name] of list.entries()) {
       this.expect(name, each);
       this.device.write(out, await this.file.readF32(name), i * each[0]!);
@@ -66,18 +79,17 @@ export class WeightLoader {
   /** [out, in] matrices of equal shape, stacked along `out`. */
   matrix(names: string | readonly string[], [rows, columns]: readonly [number, number]): Promise<Tensor> {
     const list = typeof names === "string" ? [names] : names;
-    const pieces = list.map((name) => [name, rows / list.length] as const);
+    const pieces = list.map((name) => ({ name, rows: rows / list.length }));
     return this.stack(pieces, columns);
   }
 
   /** [out, in] matrices, each with its number of rows, stacked along `out`. */
-  async stack(pieces: readonly (readonly [name: string, rows: number])[], columns: number): Promise<Tensor> {
-    const total = pieces.reduce((n, [, rows]) => n + rows, 0);
-    const label = pieces.map(([name]) => name).join("|");
-    const out = this.allocate(label, [total, columns], this.packedType(columns));
+  async stack(pieces: LoadedTensor["pieces"], columns: number): Promise<Tensor> {
+    const total = pieces.reduce((n, { rows }) => n + rows, 0);
+    const out = this.allocate({ pieces, transposed: false }, [total, columns], this.packedType(columns));
     const step = Math.max(1, Math.floor(PIECE_BYTES / (4 * columns)));
     let first = 0;
-    for (const [name, rows] of pieces) {
+    for (const { name, rows } of pieces) {
       this.expect(name, [rows, columns]);
       for (let row = 0; row < rows; row += step) {
         const end = Math.min(rows, row + step);
@@ -92,7 +104,8 @@ export class WeightLoader {
   /** GPT-2's Conv1D keeps [in, out]; turned to [out, in]. */
   async conv1d(name: string, [rows, columns]: readonly [number, number]): Promise<Tensor> {
     this.expect(name, [columns, rows]);
-    const out = this.allocate(name, [rows, columns], this.packedType(columns));
+    const pieces = [{ name, rows }];
+    const out = this.allocate({ pieces, transposed: true }, [rows, columns], this.packedType(columns));
     this.put(out, transpose(await this.file.readF32(name), columns, rows), 0);
     await this.wrote(name);
     return out;
@@ -119,18 +132,21 @@ export class WeightLoader {
   }
 
   free(): void {
-    for (const tensor of this.tensors) this.device.free(tensor);
+    for (const tensor of this.owned) this.device.free(tensor);
   }
 
   private packedType(columns: number): WeightDType {
-    return columns % 4 === 0 ? this.options.dtype : "f32"; // packed rows must fill whole words
+    // Packed rows must fill whole words; trained weights must be f32.
+    return columns % 4 === 0 && !this.options.allocate ? this.options.dtype : "f32";
   }
 
-  private allocate(label: string, shape: readonly number[], dtype: WeightDType): Tensor {
-    const { account } = this.options;
+  private allocate(made: Omit<LoadedTensor, "tensor">, shape: readonly number[], dtype: WeightDType): Tensor {
+    const { account, allocate } = this.options;
+    const label = made.pieces.map(({ name }) => name).join("|");
     const scale = dtype === "q8" ? this.device.tensor(`${label}.scale`, [shape[0]!], "f32", { account }) : undefined;
-    const tensor = this.device.tensor(label, shape, dtype, { account, scale });
-    this.tensors.push(tensor);
+    const tensor = allocate?.(label, shape) ?? this.device.tensor(label, shape, dtype, { account, scale });
+    if (!allocate) this.owned.push(tensor);
+    this.loaded.push({ ...made, tensor });
     return tensor;
   }
 

@@ -1,0 +1,149 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { contrastiveLoss } from "../../src/kernels/contrastive/contrastive.js";
+import { clipText, clipVision, endOfText, loadClipText, loadClipVision } from "../../src/models/clip.js";
+import { loadGpt2 } from "../../src/models/gpt2.js";
+import { loadMapper } from "../../src/models/mapper.js";
+import { type LoadedTensor, WeightLoader, type WeightOptions } from "../../src/models/weights.js";
+import type { Device } from "../../src/runtime/device.js";
+import { Program } from "../../src/runtime/program.js";
+import type { Tensor } from "../../src/runtime/tensor.js";
+import { captionBatch, captionLoss, labelledRows } from "../../src/train/caption-loss.js";
+import { type MapperConfig, parseClipConfig, parseGpt2Config } from "../../src/weights/config.js";
+import { canonicalNames } from "../../src/weights/names.js";
+import type { TensorFile } from "../../src/weights/tensor-file.js";
+import { goldenJson, goldenTensors, readI32 } from "../goldens.js";
+import { leaf, testDevice, upload } from "../gpu/harness.js";
+
+let device: Device;
+beforeAll(async () => {
+  device = await testDevice({ limits: "default" });
+});
+afterAll(() => device.close());
+
+const frozen: WeightOptions = { dtype: "f32", account: "test" };
+const trained = (): WeightOptions => ({
+  ...frozen,
+  allocate: (label, shape) => device.tensor(label, shape, "f32", { requiresGrad: true }),
+});
+
+/** Gradients under the names and layouts of the file. */
+async function gradients(loaded: readonly LoadedTensor[]): Promise<Map<string, Float32Array>> {
+  const out = new Map<string, Float32Array>();
+  for (const { tensor, pieces, transposed } of loaded) {
+    const grad = new Float32Array(await device.read(gradOf(tensor)));
+    const columns = tensor.size / tensor.rows;
+    let row = 0;
+    for (const { name, rows } of pieces) {
+      const piece = grad.slice(row * columns, (row + rows) * columns);
+      const at = (i: number) => piece[(i % rows) * columns + Math.floor(i / rows)]!;
+      out.set(name, transposed ? piece.map((_, i) => at(i)) : piece);
+      row += rows;
+    }
+  }
+  return out;
+}
+
+function gradOf(t: Tensor): Tensor {
+  if (t.storage.kind !== "buffers" || !t.storage.grad) throw new Error(`${t.label} has no gradient`);
+  return t.storage.grad;
+}
+
+/** Errors are at most 1e-4 of the tensor's largest gradient; exact zeros (key biases) need 1e-5 absolute. */
+function expectGradient(name: string, got: ArrayLike<number>, expected: Float32Array): void {
+  expect(got.length, name).toBe(expected.length);
+  const largest = expected.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+  let worst = 0;
+  for (let i = 0; i < expected.length; i++) worst = Math.max(worst, Math.abs(got[i]! - expected[i]!));
+  expect(worst, `${name}: largest error, beside gradients up to ${largest}`).toBeLessThan(1e-4 * largest + 1e-5);
+}
+
+interface Losses {
+  readonly clip: { loss: number };
+  readonly clipcap_mlp: { loss: number };
+  readonly clipcap_transformer: { loss: number };
+}
+const losses = goldenJson<Losses>("tiny", "models.json");
+
+test("tiny CLIP: contrastive loss and all gradients", async () => {
+  const golden = await goldenTensors("tiny", "clip.safetensors");
+  const file = await canonicalNames(await goldenTensors("tiny", "tiny-clip", "model.safetensors"));
+  const config = parseClipConfig(goldenJson("tiny", "tiny-clip", "config.json"));
+  const loader = new WeightLoader(device, file, trained());
+  const vision = await loadClipVision(loader, config.vision);
+  const text = await loadClipText(loader, config.text);
+  const scale = await loader.vector("logit_scale", [1]);
+  const [B, T] = [3, 16];
+  const ids = Array.from(await readI32(golden, "input_ids"));
+  const last = Array.from({ length: B }, (_, b) => b * T + endOfText(ids.slice(b * T, (b + 1) * T), config.text));
+
+  const p = new Program(device, "clip training");
+  const pixels = upload(p, "pixels", [B, 3, 32, 32], await golden.readF32("pixel_values"));
+  const images = clipVision(p, vision, pixels).embeds;
+  const idTensor = upload(p, "ids", [B * T], Uint32Array.from(ids), "u32");
+  const lastTensor = upload(p, "last", [B], Uint32Array.from(last), "u32");
+  const texts = clipText(p, text, idTensor, lastTensor, { batch: B, tokens: T }).embeds;
+  const loss = contrastiveLoss(p, images, texts, scale, { label: "loss" });
+  p.keep(loss);
+  p.backward(loss, upload(p, "one", [1], [1]));
+  await p.compile();
+  const [value] = await p.run({ accumulate: 0 }, [loss]).f32();
+  expect(Math.abs(value! - losses.clip.loss)).toBeLessThan(1e-5);
+  const got = await gradients(loader.loaded);
+  const names = [...golden.tensors.keys()].filter((n) => n.startsWith("grad."));
+  expect(names.length).toBe(78);
+  for (const name of names) expectGradient(name, got.get(name.slice(5))!, await golden.readF32(name));
+});
+
+describe.each(["mlp", "transformer"] as const)("tiny ClipCap, %s mapper", async (type) => {
+  const golden = await goldenTensors("tiny", `clipcap_${type}.safetensors`);
+  const file = await canonicalNames(await goldenTensors("tiny", `tiny-clipcap-${type}`, "model.safetensors"));
+
+  async function run(file: TensorFile, finetune: boolean) {
+    const [K, clipWidth, C, B, T] = [4, 48, 64, 4, 12];
+    const config: MapperConfig =
+      type === "mlp"
+        ? { type, prefixLength: K, clipWidth, gptWidth: C }
+        : { type, prefixLength: K, clipLength: 3, clipWidth, gptWidth: C, layers: 2, heads: 8 };
+    const mapperLoader = new WeightLoader(device, file, trained());
+    const gptLoader = new WeightLoader(device, file, finetune ? trained() : frozen);
+    const model = {
+      mapper: await loadMapper(mapperLoader, config),
+      gpt2: await loadGpt2(gptLoader, parseGpt2Config(goldenJson("tiny", "tiny-gpt2", "config.json"))),
+    };
+    const ids = Array.from(await readI32(golden, "tokens"));
+    const lengths = Array.from(await readI32(golden, "lengths"));
+    const captions = lengths.map((n, b) => ids.slice(b * T, b * T + n));
+    const { rows, targets } = labelledRows(captions, { prefixLength: K, tokens: T });
+
+    const p = new Program(device, "caption training");
+    const batch = captionBatch(p, { batch: B, tokens: T, labels: rows.length });
+    device.write(batch.ids, Uint32Array.from(ids));
+    device.write(batch.rows, Uint32Array.from(rows));
+    device.write(batch.targets, Uint32Array.from(targets));
+    device.write(batch.weights, new Float32Array(rows.length).fill(1 / rows.length));
+    const clip = leaf(p, "clip_embedding", [B, clipWidth], await golden.readF32("clip_embedding"));
+    const loss = captionLoss(p, model, clip, batch);
+    p.keep(loss);
+    p.backward(loss, upload(p, "one", [1], [1]));
+    await p.compile();
+    const [value] = await p.run({ accumulate: 0 }, [loss]).f32();
+    expect(Math.abs(value! - losses[`clipcap_${type}`].loss)).toBeLessThan(1e-4);
+    const got = await gradients([...mapperLoader.loaded, ...(finetune ? gptLoader.loaded : [])]);
+    got.set("clip_embedding", new Float32Array(await device.read(gradOf(clip))));
+    return { got, dispatches: p.dispatches.length };
+  }
+
+  test("fine-tuned: loss and all gradients; frozen: the mapper's are the same bits, GPT-2's cost nothing", async () => {
+    const { got, dispatches } = await run(file, true);
+    const names = [...golden.tensors.keys()].filter((n) => n.startsWith("grad."));
+    expect(names.length).toBeGreaterThan(30);
+    for (const name of names) {
+      const canonical = name.slice(5).replace("gpt.transformer.", "");
+      expect(got.has(canonical), canonical).toBe(true);
+      expectGradient(name, got.get(canonical)!, await golden.readF32(name));
+    }
+    const small = await run(file, false);
+    expect(small.dispatches).toBeLessThan(dispatches - 30); // no weight gradient of GPT-2 is recorded
+    for (const [name, grad] of small.got) expect(grad, name).toEqual(got.get(name));
+  });
+});

@@ -138,6 +138,17 @@ describe("rows", () => {
     ).toBeLessThan(1e-13);
   });
 
+  it("gives rows that were not gathered no gradient, whatever lies behind dy", async () => {
+    const dy = values("dy", 2);
+    const [, dx] = await runGradients(device, dy, (p) => {
+      const leaves = [leaf(p, "x", [5, 1], values("x", 5))] as const;
+      // Three elements and poison: the fourth of the 16 bytes belongs to no row.
+      const gathered = gatherRows(p, leaves[0], { start: 0, stride: 1, count: 3, label: "gathered" });
+      return { y: sliceRows(p, gathered, { batch: 1, from: 0, to: 2, label: "y" }), leaves };
+    });
+    expect([...dx!]).toEqual([dy[0], dy[1], 0, 0, 0]);
+  });
+
   it("takes the first position from a scalar at each run", async () => {
     const p = new Program(device, "decode");
     const [x, table] = [values("x", 5 * 8), values("table", 6 * 8)];

@@ -3,6 +3,7 @@ import { activation } from "../../src/kernels/activation/activation.js";
 import { EMBEDDING_CASES } from "../../src/kernels/embedding/embedding.cases.js";
 import { embedding, gatherIndexed } from "../../src/kernels/embedding/embedding.js";
 import { embeddingBackwardRef, embeddingRef } from "../../src/kernels/embedding/embedding.ref.js";
+import { linear } from "../../src/kernels/matmul/matmul.js";
 import { add } from "../../src/kernels/rows/rows.js";
 import { addPositionsRef } from "../../src/kernels/rows/rows.ref.js";
 import type { Device } from "../../src/runtime/device.js";
@@ -118,6 +119,29 @@ describe("embedding", () => {
     const both = embeddingBackwardRef(first!, stream, 5, 8);
     const expected = embeddingBackwardRef(second!, stream, 5, 8).map((v, i) => v + both[i]!);
     expect(nmse(got!, expected)).toBeLessThan(1e-13);
+  });
+
+  it("gradient of a table that is also the head: added to the head's, without a pass that clears", async () => {
+    const [V, C, ids] = [6, 8, [5, 1, 5]];
+    const [table, dy] = [values("wte", V * C), values("dy", ids.length * V)];
+    const [, got] = await runGradients(device, dy, (p) => {
+      const wte = leaf(p, "wte", [V, C], table);
+      const h = embedding(p, upload(p, "ids", [3], u32(ids), "u32"), wte, { label: "h" });
+      return { y: linear(p, h, wte, { label: "logits" }), leaves: [wte] };
+    });
+    const h = embeddingRef(ids, table, C);
+    const dh = new Float64Array(ids.length * C);
+    const head = new Float64Array(V * C);
+    for (let i = 0; i < ids.length; i++) {
+      for (let v = 0; v < V; v++) {
+        for (let c = 0; c < C; c++) {
+          dh[i * C + c]! += dy[i * V + v]! * table[v * C + c]!;
+          head[v * C + c]! += dy[i * V + v]! * h[i * C + c]!;
+        }
+      }
+    }
+    const expected = embeddingBackwardRef(ids, dh, V, C).map((v, i) => v + head[i]!);
+    expect(nmse(got!, expected)).toBeLessThan(1e-12);
   });
 
   it("gradient of a table in three parts", async () => {

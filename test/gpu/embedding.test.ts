@@ -121,7 +121,7 @@ describe("embedding", () => {
     expect(nmse(got!, expected)).toBeLessThan(1e-13);
   });
 
-  it("gradient of a table that is also the head: added to the head's, without a pass that clears", async () => {
+  it("gradient of a table that is also the head: both contributions", async () => {
     const [V, C, ids] = [6, 8, [5, 1, 5]];
     const [table, dy] = [values("wte", V * C), values("dy", ids.length * V)];
     const [, got] = await runGradients(device, dy, (p) => {

@@ -1,5 +1,6 @@
 import type { KernelSpec } from "../runtime/kernel.js";
 import { activationKernels } from "./activation/activation.js";
+import { adamWKernels } from "./adamw/adamw.js";
 import { attentionKernels } from "./attention/attention.js";
 import { columnSumKernels } from "./columnsum/columnsum.js";
 import { contrastiveKernels } from "./contrastive/contrastive.js";
@@ -7,6 +8,7 @@ import { crossEntropyKernels } from "./crossentropy/crossentropy.js";
 import { decodeKernels } from "./decode/decode.js";
 import { dropoutKernels } from "./dropout/dropout.js";
 import { embeddingKernels } from "./embedding/embedding.js";
+import { gradNormKernels } from "./gradnorm/gradnorm.js";
 import { l2NormalizeKernels } from "./l2norm/l2norm.js";
 import { layerNormKernels } from "./layernorm/layernorm.js";
 import { matmulKernels } from "./matmul/matmul.js";
@@ -18,6 +20,7 @@ import { softmaxKernels } from "./softmax/softmax.js";
 export function allKernels(): KernelSpec[] {
   return [
     ...activationKernels(),
+    ...adamWKernels(),
     ...attentionKernels(),
     ...columnSumKernels(),
     ...contrastiveKernels(),
@@ -25,6 +28,7 @@ export function allKernels(): KernelSpec[] {
     ...decodeKernels(),
     ...dropoutKernels(),
     ...embeddingKernels(),
+    ...gradNormKernels(),
     ...l2NormalizeKernels(),
     ...layerNormKernels(),
     ...matmulKernels(),

@@ -40,7 +40,7 @@ export interface NormWeights {
 /** Rows are read, converted and written in pieces of about this many bytes of f32. */
 const PIECE_BYTES = 16 * 2 ** 20;
 /** The queue copies what is written to it; waiting this often bounds the host's memory while a model loads. */
-const FLUSH_BYTES = 64 * 2 ** 20;
+const FLUSH_BYTES = 32 * 2 ** 20;
 
 /**
  * Uploads tensors of one file. All matrices end up as [out, in], whatever the file's layout, so that a single family

@@ -93,7 +93,8 @@ export class Device {
     if (!adapter) {
       throw new ClipCapError(
         "no-adapter",
-        "no WebGPU adapter was found; install a GPU driver, or a software one: npx tsx scripts/setup-driver.ts",
+        "no WebGPU adapter was found; install a GPU driver or a software one (Debian, Ubuntu: mesa-vulkan-drivers 24 or newer; " +
+          "npm run setup does it in a clone)",
       );
     }
     const wanted = ["subgroups", "timestamp-query"] as const;

@@ -1,6 +1,6 @@
 import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
-import type { Tensor } from "../runtime/tensor.js";
+import { Tensor } from "../runtime/tensor.js";
 import { f32ToF16, quantizeRows } from "../weights/float.js";
 import { type TensorFile, tensorInfo } from "../weights/tensor-file.js";
 
@@ -70,6 +70,7 @@ export class WeightLoader {
     const out = this.allocate({ pieces, transposed: false }, shape, "f32");
     for (const [i, name] of list.entries()) {
       this.expect(name, each);
+      if (isListed(out)) continue;
       this.device.write(out, await this.file.readF32(name), i * each[0]!);
       await this.wrote(name);
     }
@@ -91,6 +92,7 @@ export class WeightLoader {
     let first = 0;
     for (const { name, rows } of pieces) {
       this.expect(name, [rows, columns]);
+      if (isListed(out)) continue;
       for (let row = 0; row < rows; row += step) {
         const end = Math.min(rows, row + step);
         this.put(out, await this.file.readF32(name, { rows: [row, end] }), first + row);
@@ -106,6 +108,7 @@ export class WeightLoader {
     this.expect(name, [columns, rows]);
     const pieces = [{ name, rows }];
     const out = this.allocate({ pieces, transposed: true }, [rows, columns], this.packedType(columns));
+    if (isListed(out)) return out;
     this.put(out, transpose(await this.file.readF32(name), columns, rows), 0);
     await this.wrote(name);
     return out;
@@ -184,6 +187,47 @@ export class WeightLoader {
         "use the config.json that belongs to these weights",
     );
   }
+}
+
+/**
+ * What `load` would put on the GPU, by the header of its file: nothing is read or allocated. So parameters can be counted
+ * and placed before a `WeightLoader` that is given their place (`allocate`) fills them.
+ * @throws ClipCapError `bad-weights` for tensors that are missing or of another shape.
+ */
+export async function listWeights(
+  device: Device,
+  file: TensorFile,
+  load: (w: WeightLoader) => Promise<unknown>,
+): Promise<readonly LoadedTensor[]> {
+  const allocate = (label: string, shape: readonly number[]) =>
+    new Tensor(label, shape, "f32", { kind: "buffers", parts: [] });
+  const loader = new WeightLoader(device, file, { dtype: "f32", account: "listed", allocate });
+  await load(loader);
+  return loader.loaded;
+}
+
+/** A tensor of a list has no place. */
+function isListed({ storage }: Tensor): boolean {
+  return storage.kind === "buffers" && storage.parts.length === 0;
+}
+
+/**
+ * The tensors of the file that `values`, those of a loaded tensor, come from: matrices as [rows, columns] of the file,
+ * Conv1D turned back to [in, out].
+ */
+export function unstacked(
+  { tensor, pieces, transposed }: LoadedTensor,
+  values: Float32Array,
+): { readonly name: string; readonly shape: readonly number[]; readonly values: Float32Array }[] {
+  const [, ...rest] = tensor.shape;
+  const perRow = tensor.size / tensor.rows;
+  let first = 0;
+  return pieces.map(({ name, rows }) => {
+    const piece = values.slice(first * perRow, (first + rows) * perRow);
+    first += rows;
+    if (!transposed) return { name, shape: [rows, ...rest], values: piece };
+    return { name, shape: [...rest, rows], values: transpose(piece, rows, perRow) };
+  });
 }
 
 function suffixed(names: readonly string[], suffix: string): string[] {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { loadGpt2 } from "../../src/models/gpt2.js";
 import { loadMapper } from "../../src/models/mapper.js";
-import { type LoadedTensor, WeightLoader } from "../../src/models/weights.js";
+import { listWeights, unstacked, WeightLoader } from "../../src/models/weights.js";
 import type { Device } from "../../src/runtime/device.js";
 import { Program } from "../../src/runtime/program.js";
 import { captionBatch, captionLoss, labelledRows } from "../../src/train/caption-loss.js";
@@ -43,30 +43,17 @@ async function loadModel({ mapper: type, mode }: Run) {
       : { type, prefixLength: K, clipLength: 3, clipWidth: D, gptWidth: C, layers: 2, heads: 8 };
   const gpt2Config = parseGpt2Config(goldenJson("tiny", "tiny-gpt2", "config.json"));
   const frozen = { dtype: "f32", account: "model" } as const;
-  const names = new WeightLoader(device, file, frozen);
-  await loadMapper(names, config);
-  if (mode === "finetune") await loadGpt2(names, gpt2Config);
-  const list = names.loaded.map(({ tensor: { label, shape } }) => ({ name: label, shape, decay: true }));
-  names.free();
-
+  const listed = await listWeights(device, file, async (w) => {
+    await loadMapper(w, config);
+    if (mode === "finetune") await loadGpt2(w, gpt2Config);
+  });
+  const list = listed.map(({ tensor: { label, shape } }) => ({ name: label, shape, decay: true }));
   const store = ParameterStore.create(device, list);
   const trained = { ...frozen, allocate: (label: string) => store.tensor(label) };
   const mapperLoader = new WeightLoader(device, file, trained);
   const gptLoader = new WeightLoader(device, file, mode === "finetune" ? trained : frozen);
   const model = { mapper: await loadMapper(mapperLoader, config), gpt2: await loadGpt2(gptLoader, gpt2Config) };
   return { model, store, loaded: [...mapperLoader.loaded, ...(mode === "finetune" ? gptLoader.loaded : [])] };
-}
-
-/** Values under the names and layouts of the file. */
-function pieces({ tensor, pieces, transposed }: LoadedTensor, values: Float32Array): [string, Float32Array][] {
-  const columns = tensor.size / tensor.rows;
-  let row = 0;
-  return pieces.map(({ name, rows }) => {
-    const piece = values.slice(row * columns, (row + rows) * columns);
-    row += rows;
-    const at = (i: number) => piece[(i % rows) * columns + Math.floor(i / rows)]!;
-    return [name, transposed ? piece.map((_, i) => at(i)) : piece];
-  });
 }
 
 test.each(Object.entries(golden.runs))("%s: losses, gradient norms and parameters of 12 steps", async (name, run) => {
@@ -119,7 +106,7 @@ test.each(Object.entries(golden.runs))("%s: losses, gradient norms and parameter
   const expected = await goldenTensors("tiny", `${name}.safetensors`);
   let compared = 0;
   for (const entry of loaded) {
-    for (const [piece, values] of pieces(entry, await store.read(entry.tensor.label))) {
+    for (const { name: piece, values } of unstacked(entry, await store.read(entry.tensor.label))) {
       const golden = await expected.readF32(expected.tensors.has(piece) ? piece : `gpt.transformer.${piece}`);
       let worst = 0;
       for (let i = 0; i < golden.length; i++) {

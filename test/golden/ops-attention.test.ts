@@ -3,7 +3,7 @@ import { attention, type HeadsView } from "../../src/kernels/attention/attention
 import type { Device } from "../../src/runtime/device.js";
 import type { Program } from "../../src/runtime/program.js";
 import { goldenJson, goldenTensors, readI32 } from "../goldens.js";
-import { nmse, runOp, testDevice, upload } from "../gpu/harness.js";
+import { leaf, nmse, runGradients, testDevice, upload } from "../gpu/harness.js";
 
 interface GoldenCase {
   readonly op: string;
@@ -29,7 +29,7 @@ it("the goldens hold attention cases with stored inputs", () => {
 /** Heads of a [B, H, T, D] tensor. */
 function heads(p: Program, name: string, shape: readonly number[], data: Float32Array): HeadsView {
   const [, H, T, D] = shape as [number, number, number, number];
-  return { tensor: upload(p, name, shape, data), offset: 0, row: D, batch: H * T * D, head: T * D };
+  return { tensor: leaf(p, name, shape, data), offset: 0, row: D, batch: H * T * D, head: T * D };
 }
 
 /** [B, H, T, D] to [B*T, H*D]. */
@@ -56,8 +56,10 @@ for (const name of names) {
     const [batch, H, queries, headSize] = shape("q");
     const keys = shape("k")[2];
     expect(attrs.scale).toBeCloseTo(1 / Math.sqrt(headSize), 12);
-    const [out] = await runOp(device, (p) =>
-      attention(p, heads(p, "q", shape("q"), q), heads(p, "k", shape("k"), k), heads(p, "v", shape("v"), v), {
+    const dout = rowsOfHeads(await load("cot"), shape("q"));
+    const [out, ...grads] = await runGradients(device, dout, (p) => {
+      const views = [heads(p, "q", shape("q"), q), heads(p, "k", shape("k"), k), heads(p, "v", shape("v"), v)] as const;
+      const y = attention(p, ...views, {
         batch,
         queries,
         keys,
@@ -66,8 +68,12 @@ for (const name of names) {
         causal: attrs.causal,
         keyLengths: lengths ? upload(p, "lengths", [batch], lengths, "u32") : undefined,
         label: name,
-      }),
-    );
+      });
+      return { y, leaves: views.map((x) => x.tensor) };
+    });
     expect(nmse(out!, rowsOfHeads(await load("out"), shape("q")))).toBeLessThan(1e-9);
+    for (const [i, input] of ["q", "k", "v"].entries()) {
+      expect(nmse(grads[i]!, await load(`grad_${input}`)), `d${input}`).toBeLessThan(1e-9);
+    }
   });
 }

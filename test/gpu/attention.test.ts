@@ -18,6 +18,7 @@ import {
 import { attentionRef, cachedAttentionRef, type HeadsData } from "../../src/kernels/attention/attention.ref.js";
 import type { Device } from "../../src/runtime/device.js";
 import { Program } from "../../src/runtime/program.js";
+import { inputs, views } from "./attention-inputs.js";
 import { nmse, runOp, testDevice, upload, values } from "./harness.js";
 
 const TOLERANCE = 1e-9;
@@ -33,42 +34,10 @@ afterAll(() => {
   for (const { device } of devices) device.close();
 });
 
-/** The three inputs as the case lays them out, and the matrices that hold them. */
-function inputs(c: AttentionCase): { q: HeadsData; k: HeadsData; v: HeadsData } {
-  const { batch: B, queries: Tq, keys: Tk, heads: H, headSize: D } = c;
-  const C = H * D;
-  const fill = (name: string, count: number) => values(`${c.name}/${name}`, count, c.amplitude ?? 1.7);
-  const rows = (data: Float32Array, T: number, columns: number, offset: number): HeadsData => ({
-    data,
-    offset,
-    row: columns,
-    batch: T * columns,
-    head: D,
-  });
-  if (c.layout === "packed") {
-    const qkv = fill("qkv", B * Tq * 3 * C);
-    return { q: rows(qkv, Tq, 3 * C, 0), k: rows(qkv, Tq, 3 * C, C), v: rows(qkv, Tq, 3 * C, 2 * C) };
-  }
-  if (c.layout === "split") {
-    const kv = fill("kv", B * Tk * 2 * C);
-    return { q: rows(fill("q", B * Tq * C), Tq, C, 0), k: rows(kv, Tk, 2 * C, 0), v: rows(kv, Tk, 2 * C, C) };
-  }
-  const heads = (name: string, T: number): HeadsData => {
-    return { data: fill(name, B * H * T * D), offset: 0, row: D, batch: H * T * D, head: T * D };
-  };
-  return { q: heads("q", Tq), k: heads("k", Tk), v: heads("v", Tk) };
-}
-
 async function compute(device: Device, c: AttentionCase, variant?: AttentionVariant): Promise<ArrayLike<number>> {
   const data = inputs(c);
   const [out] = await runOp(device, (p) => {
-    const uploaded = new Map<ArrayLike<number>, ReturnType<typeof upload>>();
-    const view = (x: HeadsData) => {
-      const array = x.data as Float32Array;
-      if (!uploaded.has(array)) uploaded.set(array, upload(p, "x", [array.length], array));
-      return { ...x, tensor: uploaded.get(array)! };
-    };
-    const [q, k, v] = [view(data.q), view(data.k), view(data.v)];
+    const { q, k, v } = views(data, (x) => upload(p, "x", [x.length], x));
     const keyLengths = c.keyLengths && upload(p, "lengths", [c.batch], c.keyLengths, "u32");
     return attention(p, q, k, v, { ...c, keyLengths, label: c.name, variant });
   });

@@ -64,6 +64,52 @@ function attendRef(
   return out;
 }
 
+/**
+ * The gradients of attentionRef for dout [B*Tq, H*D], by the array that holds q, k or v and laid out as it is. With
+ * p the probabilities of query i:  dv_j += p_j dout_i;  ds_j = p_j (dp_j - sum_n p_n dp_n) where dp_j = dout_i . v_j;
+ * dq_i += ds_j k_j / sqrt(D);  dk_j += ds_j q_i / sqrt(D).
+ */
+export function attentionBackwardRef(
+  q: HeadsData,
+  k: HeadsData,
+  v: HeadsData,
+  dout: ArrayLike<number>,
+  o: AttentionShape,
+): Map<ArrayLike<number>, Float64Array> {
+  const { batch: B, queries: Tq, keys: Tk, heads: H, headSize: D } = o;
+  const scale = 1 / Math.sqrt(D);
+  const grads = new Map([q, k, v].map((x) => [x.data, new Float64Array(x.data.length)]));
+  const [dq, dk, dv] = [q, k, v].map((x) => grads.get(x.data)!) as [Float64Array, Float64Array, Float64Array];
+  for (let row = 0; row < B * Tq * H; row++) {
+    const [h, i, b] = [row % H, Math.floor(row / H) % Tq, Math.floor(row / (H * Tq))];
+    const start = (x: HeadsData, t: number) => x.offset + b * x.batch + t * x.row + h * x.head;
+    const seen = Math.max(0, Math.min(o.keyLengths?.[b] ?? Tk, o.causal ? i + Tk - Tq + 1 : Tk));
+    const inner = (x: ArrayLike<number>, x0: number, y: ArrayLike<number>, y0: number) => {
+      let sum = 0;
+      for (let d = 0; d < D; d++) sum += x[x0 + d]! * y[y0 + d]!;
+      return sum;
+    };
+    const scores = Float64Array.from(
+      { length: seen },
+      (_, j) => inner(q.data, start(q, i), k.data, start(k, j)) * scale,
+    );
+    const top = scores.reduce((a, s) => Math.max(a, s), Number.NEGATIVE_INFINITY);
+    const total = scores.reduce((sum, s) => sum + Math.exp(s - top), 0);
+    const p = scores.map((s) => Math.exp(s - top) / total);
+    const dp = p.map((_, j) => inner(dout, row * D, v.data, start(v, j)));
+    const delta = p.reduce((sum, pj, j) => sum + pj * dp[j]!, 0);
+    for (let j = 0; j < seen; j++) {
+      const ds = p[j]! * (dp[j]! - delta) * scale;
+      for (let d = 0; d < D; d++) {
+        dv[start(v, j) + d]! += p[j]! * dout[row * D + d]!;
+        dq[start(q, i) + d]! += ds * k.data[start(k, j) + d]!;
+        dk[start(k, j) + d]! += ds * q.data[start(q, i) + d]!;
+      }
+    }
+  }
+  return grads;
+}
+
 export interface CachedAttentionShape {
   readonly rows: number;
   readonly tokens: number;

@@ -2,8 +2,12 @@ import type { Device } from "../../runtime/device.js";
 import { ClipCapError } from "../../runtime/errors.js";
 import type { KernelSpec } from "../../runtime/kernel.js";
 import type { Program, Scalar } from "../../runtime/program.js";
+import type { Gradients } from "../../runtime/tape.js";
 import type { Tensor } from "../../runtime/tensor.js";
+import { type Contribution, contribute } from "../contribution.js";
+import { elementGrid, VECTOR_TYPE, type Vector } from "../grid.js";
 import { lanesKernel, MAX_HEAD_SIZE, tileKernel } from "./attention.wgsl.js";
+import { type GradientOf, lanesBackwardKernel, rowsBackwardKernel, tileBackwardKernel } from "./backward.wgsl.js";
 import { cachedGroupKernel, cachedLanesKernel, storeKvKernel } from "./cache.wgsl.js";
 
 /**
@@ -33,6 +37,8 @@ export interface AttentionOptions {
   readonly variant?: AttentionVariant;
 }
 
+const GRADIENTS = ["q", "k", "v"] as const;
+
 export type AttentionVariant = "lanes" | "tile";
 
 /** q, k and v of one packed matrix [B*T, 3C], the rows being q|k|v and each of them H heads of C/H. */
@@ -49,8 +55,10 @@ export function chooseVariant(aligned: boolean, device: Pick<Device, "lanes">): 
 
 /**
  * Softmax attention, out [B*Tq, H*D] = softmax(q k^T / sqrt(D)) v per head, without storing the scores: the softmax is
- * rescaled as larger scores appear. A query that sees no key gives zeros.
- * @throws ClipCapError `bad-input` when D exceeds 240 or a view reaches beyond its tensor.
+ * rescaled as larger scores appear. A query that sees no key gives zeros. Where a gradient is wanted, the forward also
+ * keeps the log-sum-exp of each query's scores, [B*Tq, H].
+ * @throws ClipCapError `bad-input` when D exceeds 240, a view reaches beyond its tensor, or the views of a tensor that
+ * needs a gradient leave out some of it.
  */
 export function attention(p: Program, q: HeadsView, k: HeadsView, v: HeadsView, o: AttentionOptions): Tensor {
   const { batch: B, queries: Tq, keys: Tk, heads: H, headSize: D } = o;
@@ -58,30 +66,122 @@ export function attention(p: Program, q: HeadsView, k: HeadsView, v: HeadsView, 
   checkView("q", q, Tq, o);
   checkView("k", k, Tk, o);
   checkView("v", v, Tk, o);
+  const inputs = [q.tensor, k.tensor, v.tensor];
+  const keepsLse = inputs.some((t) => t.requiresGrad);
+  if (keepsLse) checkCovered([q, k, v], o);
   const aligned = [D, ...[q, k, v].flatMap((x) => [x.offset, x.row, x.batch, x.head])].every((n) => n % 4 === 0);
   const width = aligned ? 4 : 1;
   const variant = o.variant ?? chooseVariant(aligned, p.device);
-  const kernel = variant === "lanes" ? lanesKernel(D, p.device.lanes) : tileKernel(D, aligned ? "vec4f" : "f32");
+  const kernel =
+    variant === "lanes" ? lanesKernel(D, p.device.lanes, keepsLse) : tileKernel(D, VECTOR_TYPE[width], keepsLse);
   const out = p.transient(o.label, [B * Tq, H * D]);
+  const lse = keepsLse ? p.transient(`${o.label}.lse`, [B * Tq, H]) : undefined;
   p.dispatch({
     kernel,
     label: o.label,
     // Without lengths the kernel reads none, but a binding needs a buffer.
-    tensors: { q: q.tensor, k: k.tensor, v: v.tensor, lengths: o.keyLengths ?? q.tensor, out },
-    uniforms: {
-      queries: Tq,
-      keys: Tk,
-      heads: H,
-      causal: o.causal ? 1 : 0,
-      hasLengths: o.keyLengths ? 1 : 0,
-      ...strides("q", q, width),
-      ...strides("k", k, width),
-      ...strides("v", v, width),
-    },
-    workgroups: [Math.ceil(Tq / (variant === "lanes" ? p.device.lanes : 16)), H, B],
+    tensors: { q: q.tensor, k: k.tensor, v: v.tensor, lengths: o.keyLengths ?? q.tensor, out, ...(lse && { lse }) },
+    uniforms: { ...sizes(o, width), ...strides("q", q, width), ...strides("k", k, width), ...strides("v", v, width) },
+    workgroups: grid(Tq, variant, p.device, o),
     flops: 4 * B * H * Tq * Tk * D,
   });
+  p.differentiate(out, inputs, (dout, gradients) => {
+    backward(p, { q, k, v, out, lse: lse!, dout }, { ...o, variant, width }, gradients);
+  });
   return out;
+}
+
+interface ChosenOptions extends AttentionOptions {
+  readonly variant: AttentionVariant;
+  readonly width: Vector;
+}
+
+interface Differentiated {
+  readonly q: HeadsView;
+  readonly k: HeadsView;
+  readonly v: HeadsView;
+  readonly out: Tensor;
+  readonly lse: Tensor;
+  readonly dout: Tensor;
+}
+
+/** The gradients of those of q, k and v that need one. Views of one tensor have one gradient, a part each. */
+function backward(p: Program, x: Differentiated, o: ChosenOptions, gradients: Gradients): void {
+  const { batch: B, queries: Tq, heads: H, headSize: D, width } = o;
+  const label = `d ${o.label}`;
+  const rows = p.transient(`${label}.rows`, [B * Tq, H, 2]);
+  p.dispatch({
+    kernel: rowsBackwardKernel(width),
+    label,
+    tensors: { out: x.out, dout: x.dout, lse: x.lse, rows },
+    uniforms: { count: B * Tq * H, N: D / width },
+    workgroups: elementGrid(B * Tq * H, p.device),
+    flops: 2 * B * Tq * H * D,
+  });
+  const views = GRADIENTS.map((of) => ({ of, tensor: x[of].tensor }));
+  const tensors = new Map(views.map(({ tensor }) => [tensor.storage, tensor]));
+  for (const [storage, tensor] of tensors) {
+    contribute(p, gradients, tensor, label, (to) => {
+      for (const { of } of views.filter((view) => view.tensor.storage === storage)) {
+        viewBackward(p, of, x, rows, o, to);
+      }
+    });
+  }
+}
+
+/** One of dq, dk and dv, where its view lies in the gradient of its tensor. */
+function viewBackward(
+  p: Program,
+  of: GradientOf,
+  x: Differentiated,
+  rows: Tensor,
+  o: ChosenOptions,
+  to: Contribution,
+): void {
+  const { batch: B, queries: Tq, keys: Tk, heads: H, headSize: D, variant, width } = o;
+  const dout: HeadsView = { tensor: x.dout, offset: 0, row: H * D, batch: Tq * H * D, head: D };
+  const query = { scores: x.q, values: dout };
+  const key = { scores: x.k, values: x.v };
+  const [own, other] = of === "q" ? [query, key] : [key, query];
+  p.dispatch({
+    kernel: variant === "lanes" ? lanesBackwardKernel(of, D, p.device.lanes) : tileBackwardKernel(of, D, width),
+    label: `d ${o.label}.${of}`,
+    tensors: {
+      own: own.scores.tensor,
+      ownValue: own.values.tensor,
+      other: other.scores.tensor,
+      otherValue: other.values.tensor,
+      rows,
+      lengths: o.keyLengths ?? p.device.empty,
+      ...to.tensors,
+    },
+    uniforms: {
+      ...sizes(o, width),
+      ...strides("own", own.scores, width),
+      ...strides("ownValue", own.values, width),
+      ...strides("other", other.scores, width),
+      ...strides("otherValue", other.values, width),
+      ...to.uniforms,
+    },
+    workgroups: grid(of === "q" ? Tq : Tk, variant, p.device, o),
+    flops: (of === "v" ? 4 : 6) * B * H * Tq * Tk * D,
+  });
+}
+
+function sizes(o: AttentionOptions, width: Vector): Record<string, number> {
+  return {
+    queries: o.queries,
+    keys: o.keys,
+    heads: o.heads,
+    causal: o.causal ? 1 : 0,
+    hasLengths: o.keyLengths ? 1 : 0,
+    elements: o.headSize / width,
+  };
+}
+
+/** A workgroup takes some rows (queries, or keys for their gradients) of one head. */
+function grid(rows: number, variant: AttentionVariant, device: Device, o: AttentionOptions): [number, number, number] {
+  return [Math.ceil(rows / (variant === "lanes" ? device.lanes : 16)), o.heads, o.batch];
 }
 
 function strides(name: string, x: HeadsView, width: number): Record<string, number> {
@@ -108,6 +208,23 @@ function checkView(name: string, x: HeadsView, T: number, o: AttentionOptions): 
     "bad-input",
     `${o.label}: ${name} reaches element ${last} of ${x.tensor.label}, which has ${x.tensor.size}; check its strides`,
   );
+}
+
+/** A gradient has a value for every element, so the views that read a tensor must read all of it, once. */
+function checkCovered(views: readonly HeadsView[], o: AttentionOptions): void {
+  for (const { tensor } of views.filter((x) => x.tensor.requiresGrad)) {
+    const T = [o.queries, o.keys, o.keys];
+    const taken = views.map((x, i) =>
+      x.tensor.storage === tensor.storage ? T[i]! * o.batch * o.heads * o.headSize : 0,
+    );
+    const total = taken.reduce((a, b) => a + b, 0);
+    if (total === tensor.size) continue;
+    throw new ClipCapError(
+      "bad-input",
+      `${o.label}: q, k and v take ${total} elements of ${tensor.label}, which has ${tensor.size}; a gradient needs ` +
+        "views that take each element once",
+    );
+  }
 }
 
 /** One layer's keys and values: persistent tensors [rows, capacity, C]. */
@@ -198,10 +315,20 @@ const HEAD_SIZES = [8, 16, 64, 96, 128, 160, 200];
 
 /** Every kernel of this op, for the WGSL check. */
 export function attentionKernels(): KernelSpec[] {
-  const elements = ["vec4f", "f32"] as const;
+  const vectors = [4, 1] as const;
   return [
-    ...elements.map((e) => storeKvKernel(e)),
-    ...HEAD_SIZES.flatMap((D) => [4, 8].flatMap((lanes) => [lanesKernel(D, lanes), cachedLanesKernel(D, lanes)])),
-    ...HEAD_SIZES.flatMap((D) => elements.flatMap((e) => [tileKernel(D, e), cachedGroupKernel(D, e)])),
+    ...vectors.flatMap((v) => [storeKvKernel(VECTOR_TYPE[v]), rowsBackwardKernel(v)]),
+    ...HEAD_SIZES.flatMap((D) => [
+      ...[4, 8].flatMap((lanes) => [
+        ...[false, true].map((keepsLse) => lanesKernel(D, lanes, keepsLse)),
+        ...GRADIENTS.map((of) => lanesBackwardKernel(of, D, lanes)),
+        cachedLanesKernel(D, lanes),
+      ]),
+      ...vectors.flatMap((v) => [
+        ...[false, true].map((keepsLse) => tileKernel(D, VECTOR_TYPE[v], keepsLse)),
+        ...GRADIENTS.map((of) => tileBackwardKernel(of, D, v)),
+        cachedGroupKernel(D, VECTOR_TYPE[v]),
+      ]),
+    ]),
   ];
 }

@@ -244,12 +244,14 @@ describe("a gradient or loss that is not finite", () => {
     good(store, 1);
     const skips = async (t: number) => [...(await adam.run(t))[1]!];
     expect(await skips(1)).toEqual([0, 0]);
-    device.write(loss, Float32Array.of(1, 2, Number.NaN));
     const before = await bitsOf(store);
+    device.write(loss, Float32Array.of(1, 2, Number.NaN));
     expect(await skips(2)).toEqual([1, 1]);
+    device.write(loss, Float32Array.of(Number.NEGATIVE_INFINITY, 2, 3));
+    expect(await skips(3)).toEqual([2, 2]);
     expect(await bitsOf(store)).toEqual(before);
     device.write(loss, Float32Array.of(1, 2, 3));
-    expect(await skips(3)).toEqual([1, 0]);
+    expect(await skips(4)).toEqual([2, 0]);
     for (const program of [adam.p, p]) program.destroy();
     store.free();
   });

@@ -14,10 +14,11 @@ import { type ModelFiles, openModel } from "../weights/model-files.js";
 import type { ByteSource } from "../weights/source.js";
 import type { TensorFile } from "../weights/tensor-file.js";
 import { type ClipVision, clipVision, loadClipVision } from "./clip.js";
+import { checkImageSize, checkTokens } from "./fit.js";
 import { Generator, type GeneratorShape } from "./generate.js";
 import { type Gpt2, loadGpt2 } from "./gpt2.js";
 import { loadMapper, type Mapper, mapper } from "./mapper.js";
-import { batchSize, type CaptionOptions, generatorShape, seedOf } from "./options.js";
+import { batchSize, type CaptionOptions, generatorShape, imageCount, seedOf } from "./options.js";
 import { type WeightDType, WeightLoader } from "./weights.js";
 
 /** Where a model folder (DESIGN 7) is: an opened folder, an address, files that the user chose, or files in memory. */
@@ -62,6 +63,9 @@ export class ClipCap {
   private encoder: { readonly program: Program; readonly pixels: Tensor; readonly embeds: Tensor } | undefined;
   /** Calls on one model share its caches, so they run one after the other. */
   private turn: Promise<unknown> = Promise.resolve();
+  /** Calls that have not ended. */
+  private calls = 0;
+  private closed = false;
 
   private constructor(
     readonly device: Device,
@@ -89,6 +93,7 @@ export class ClipCap {
       const preprocessing = parsePreprocessorConfig(config, `${clip.folder.name}/preprocessor_config.json`);
       checkImageSize(files, preprocessing);
       const tokenizer = await readTokenizer(gpt2.folder);
+      checkTokens(files, tokenizer);
       const loader = loaderOf(device, files, options, loaders);
       const vision = await loadClipVision(loader(clip.weights, "clip"), clip.config.vision);
       const map = await loadMapper(loader(files.mapper.weights, "mapper"), files.mapper.config);
@@ -104,8 +109,12 @@ export class ClipCap {
     }
   }
 
-  /** Captions of every image, best first: outer array by image, inner by `num`. */
+  /**
+   * Captions of every image, best first: outer array by image, inner by `num`.
+   * @throws ClipCapError `bad-usage`, `bad-input`, `aborted`, `out-of-memory`, `device-lost`, `device-closed`.
+   */
   async caption(images: readonly RgbImage[], options: CaptionOptions = {}): Promise<Caption[][]> {
+    checkList(images);
     const shape = this.shape(options);
     const captions: Caption[][] = [];
     for (let i = 0; i < images.length; i += batchSize(options)) {
@@ -157,6 +166,7 @@ export class ClipCap {
     images: readonly RgbImage[],
     options: Pick<CaptionOptions, "crop" | "signal" | "batch"> = {},
   ): Promise<Float32Array[]> {
+    checkList(images);
     const width = this.files.clip.config.vision.projection;
     const out: Float32Array[] = [];
     for (let i = 0; i < images.length; i += batchSize(options)) {
@@ -174,11 +184,16 @@ export class ClipCap {
 
   /** Compiles what these options need, so that the first caption does not wait for it. */
   async prepare(images: number, options: CaptionOptions = {}): Promise<void> {
-    await this.inTurn(() => this.recordedFor({ ...this.shape(options), images }));
+    await this.inTurn(() => this.recordedFor({ ...this.shape(options), images: imageCount(images) }));
   }
 
-  /** Frees the model's memory; the device stays open. */
+  /** Frees the model's memory; the device stays open. A call that is running is stopped (`aborted`) first. */
   close(): void {
+    this.closed = true;
+    if (this.calls === 0) this.free();
+  }
+
+  private free(): void {
     for (const { generator } of this.recorded.values()) generator.destroy();
     this.encoder?.program.destroy();
     for (const loader of this.loaders) loader.free();
@@ -211,7 +226,8 @@ export class ClipCap {
     if (options.signal?.aborted) throw new ClipCapError("aborted", "captioning was stopped");
     const { generator, pixels } = await this.recordedFor({ ...shape, images: images.length });
     this.writePixels(pixels, images, options);
-    return generator.run({ seed: seedOf(options), signal: options.signal, onTokens });
+    const stopped = () => this.closed || options.signal?.aborted === true;
+    return generator.run({ seed: seedOf(options), stopped, onTokens });
   }
 
   private async recordedFor(shape: GeneratorShape): Promise<Recorded> {
@@ -281,10 +297,24 @@ export class ClipCap {
   }
 
   private inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.turn.then(work, work);
+    this.calls++;
+    const result = this.turn
+      .then(() => {
+        if (!this.closed) return work();
+        throw new ClipCapError("bad-usage", `the model ${this.files.manifest.name} was closed; load it again`);
+      })
+      .finally(() => {
+        this.calls--;
+        if (this.closed && this.calls === 0) this.free();
+      });
     this.turn = result.catch(() => {});
     return result;
   }
+}
+
+/** Without types one image is easily given instead of a list. */
+function checkList(images: readonly RgbImage[]): void {
+  if (!Array.isArray(images)) throw new ClipCapError("bad-usage", "images must be a list, such as [image]");
 }
 
 function openFolder(source: ModelSource): ModelFolder {
@@ -314,14 +344,4 @@ function loaderOf(device: Device, files: ModelFiles, options: LoadOptions, made:
 function captionBytes(file: TensorFile): number {
   const unused = /^(text_model\.|text_projection|logit_scale)/;
   return [...file.tensors.values()].reduce((sum, t) => sum + (unused.test(t.name) ? 0 : t.byteLength), 0);
-}
-
-function checkImageSize({ clip }: ModelFiles, { width, height }: Preprocessing): void {
-  const { imageSize } = clip.config.vision;
-  if (width === imageSize && height === imageSize) return;
-  throw new ClipCapError(
-    "bad-weights",
-    `${clip.folder.name}: preprocessor_config.json makes images of ${width}x${height}, but config.json asks for ` +
-      `${imageSize}x${imageSize}; use the two files that belong together`,
-  );
 }

@@ -36,7 +36,8 @@ export interface GeneratorShape {
 
 export interface GenerateOptions {
   readonly seed: number;
-  readonly signal?: AbortSignal;
+  /** Asked after each step; true ends the run with the error `aborted`. */
+  readonly stopped?: () => boolean;
   /** Called after each step with the newest token of every row. */
   readonly onTokens?: (next: Uint32Array, step: number) => void;
 }
@@ -110,7 +111,7 @@ export class Generator {
   }
 
   /** Decodes once; the prefix program's inputs must be written before. Returns the captions of every image, best first. */
-  async run({ seed, signal, onTokens }: GenerateOptions): Promise<Decoded[][]> {
+  async run({ seed, stopped = () => false, onTokens }: GenerateOptions): Promise<Decoded[][]> {
     const { state, context } = this;
     const reads = [state.next, state.remaining];
     const seeded = (p: Program, values: Record<string, number>) =>
@@ -126,9 +127,9 @@ export class Generator {
       }
       const [next, remaining] = (await inFlight.shift()!.get()) as [Uint32Array, Uint32Array];
       if (!done) onTokens?.(next, step);
-      done ||= remaining[0] === 0 || signal?.aborted === true;
+      done ||= remaining[0] === 0 || stopped();
     }
-    if (signal?.aborted) throw new ClipCapError("aborted", "captioning was stopped");
+    if (stopped()) throw new ClipCapError("aborted", "captioning was stopped");
     const values = await this.results.run({}, decodeReads(state)).get();
     const { strategy } = this.shape;
     return finalOrder(state, values, strategy.type === "beam" ? strategy.alpha : 1);

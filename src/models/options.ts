@@ -13,7 +13,7 @@ export interface CaptionOptions {
    * `mean` (default) ranks beams by mean log-probability at every step, as the original ClipCap; `length-normalised` is
    * the usual beam search: by sum while alive, finished ones by sum / length^lengthPenalty.
    */
-  readonly beamRule?: "mean" | "length-normalised";
+  readonly beamRule?: (typeof BEAM_RULES)[number];
   /** Exponent of the length for `length-normalised`. Default 1. */
   readonly lengthPenalty?: number;
   readonly temperature?: number;
@@ -38,13 +38,15 @@ export interface CaptionOptions {
   /** Images captioned at once. Default 8. */
   readonly batch?: number;
   /** Rounding of the centre crop; `torchvision` (default) is the original's. */
-  readonly crop?: "torchvision" | "hf";
+  readonly crop?: (typeof CROPS)[number];
   readonly signal?: AbortSignal;
 }
 
 /** The original's entry_length (SPEC 1.6). */
 const MAX_TOKENS = 67;
 const MAX_BATCH = 256;
+const BEAM_RULES = ["mean", "length-normalised"] as const;
+const CROPS = ["torchvision", "hf"] as const;
 
 /** What a model knows that its options depend on. */
 export interface OptionContext {
@@ -61,12 +63,11 @@ export interface OptionContext {
  */
 export function generatorShape(o: CaptionOptions, c: OptionContext): Omit<GeneratorShape, "images"> {
   const num = integer("num", o.num ?? 1, 1, 64);
+  const beams = integer("beam", o.beam ?? 1, 1, Math.min(MAX_BEAMS, c.vocab));
   const strategy = chooseStrategy(o, num);
-  const beams = integer("beam", o.beam ?? num, 1, 64);
-  if (strategy.type === "beam" && beams > MAX_BEAMS) throw usage("beam", beams, `at most ${MAX_BEAMS}`);
-  if (strategy.type === "beam" && beams > c.vocab) throw usage("beam", beams, `at most the ${c.vocab} tokens`);
   if (strategy.type === "beam" && num > beams) throw usage("num", num, `at most the ${beams} beams`);
-  const prompt = o.prompt ? c.encode(o.prompt) : [];
+  word("crop", o.crop, CROPS);
+  const prompt = promptIds(o.prompt ?? "", c);
   const free = c.positions - c.prefixLength - prompt.length;
   if (free < 1) throw usage("prompt", `${prompt.length} tokens long`, `at most ${c.positions - c.prefixLength - 1}`);
   return {
@@ -84,6 +85,11 @@ export function batchSize(o: CaptionOptions): number {
   return integer("batch", o.batch ?? 8, 1, MAX_BATCH);
 }
 
+/** Images that a program is recorded for. */
+export function imageCount(images: number): number {
+  return integer("images", images, 1, MAX_BATCH);
+}
+
 export function seedOf(o: CaptionOptions): number {
   return integer("seed", o.seed ?? 0, 0, 0xffff_ffff);
 }
@@ -92,7 +98,7 @@ function chooseStrategy(o: CaptionOptions, num: number): Strategy {
   const samples = o.topK !== undefined || o.topP !== undefined || (o.beam === undefined && o.temperature !== undefined);
   if (o.beam !== undefined) {
     if (samples) throw usage("beam", o.beam, "without topK and topP: beam search does not sample");
-    const rule = o.beamRule ?? "mean";
+    const rule = word("beamRule", o.beamRule, BEAM_RULES) ?? "mean";
     const alpha = number("lengthPenalty", o.lengthPenalty ?? 1, 0, 10);
     if (rule === "mean" && o.lengthPenalty !== undefined && o.lengthPenalty !== 1) {
       throw usage("lengthPenalty", alpha, 'together with beamRule "length-normalised"');
@@ -111,11 +117,20 @@ function chooseStrategy(o: CaptionOptions, num: number): Strategy {
   };
 }
 
+function promptIds(prompt: string, c: OptionContext): number[] {
+  if (typeof prompt !== "string") throw usage("prompt", prompt, "a text");
+  const ids = prompt === "" ? [] : c.encode(prompt);
+  const strange = ids.find((id) => id >= c.vocab); // a tokenizer may have more tokens than the model
+  if (strange === undefined) return ids;
+  throw new ClipCapError("bad-input", `the prompt has token ${strange}, but the model knows only ${c.vocab}`);
+}
+
 /** A text stops as it is and after a space, where GPT-2 has other tokens for it. */
 function stopIds(stop: readonly (number | string)[], c: OptionContext): number[] {
-  const ids = stop.flatMap((s) => {
-    if (typeof s === "number") return integer("stop", s, 0, c.vocab - 1);
-    const single = [s, ` ${s}`].map(c.encode).filter((tokens) => tokens.length === 1);
+  if (!Array.isArray(stop)) throw usage("stop", JSON.stringify(stop), "a list of texts or token ids");
+  const ids = stop.flatMap((s: number | string) => {
+    if (typeof s !== "string") return integer("stop", s, 0, c.vocab - 1);
+    const single = (s === "" ? [] : [s, ` ${s}`]).map(c.encode).filter((tokens) => tokens.length === 1);
     if (single.length === 0) throw usage("stop", JSON.stringify(s), "a text that is one token of the vocabulary");
     return single.flat();
   });
@@ -129,8 +144,14 @@ function integer(name: string, value: number, min: number, max: number): number 
 }
 
 function number(name: string, value: number, min: number, max: number): number {
-  if (value >= min && value <= max) return value;
+  if (typeof value === "number" && value >= min && value <= max) return value;
   throw usage(name, value, `a number from ${min} to ${max}`);
+}
+
+/** One of the given words, or nothing: callers without types can pass anything. */
+function word<T extends string>(name: string, value: T | undefined, words: readonly T[]): T | undefined {
+  if (value === undefined || words.includes(value)) return value;
+  throw usage(name, value, `one of ${words.join(", ")}`);
 }
 
 function usage(name: string, value: unknown, allowed: string): ClipCapError {

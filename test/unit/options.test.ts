@@ -1,0 +1,53 @@
+import { describe, expect, it } from "vitest";
+import { type CaptionOptions, generatorShape, type OptionContext } from "../../src/models/options.js";
+
+/** Each letter is a token; positions for 10 prefix vectors and 20 tokens. */
+const context: OptionContext = {
+  prefixLength: 10,
+  positions: 30,
+  vocab: 128,
+  stopTokens: [1],
+  encode: (text) => [...text].map((letter) => letter.codePointAt(0)!),
+};
+const shape = (options: unknown) => generatorShape(options as CaptionOptions, context);
+
+describe("options become a shape", () => {
+  it.each([
+    [{}, { width: 1, maxTokens: 20, stop: [1], strategy: { type: "greedy" } }],
+    [
+      { beam: 5, num: 2 },
+      { width: 5, strategy: { type: "beam", rule: "mean", alpha: 1, temperature: 1 } },
+    ],
+    [{ num: 3 }, { width: 3, strategy: { type: "sample", temperature: 1, topK: 0, topP: 1 } }],
+    [{ temperature: 0.5 }, { width: 1, strategy: { type: "sample", temperature: 0.5 } }],
+    [{ topP: undefined, beam: undefined }, { strategy: { type: "greedy" } }],
+    [{ prompt: "abc" }, { prompt: [97, 98, 99], maxTokens: 17 }],
+    [{ stop: ["z", 5, 5] }, { stop: [122, 5] }],
+  ])("%j", (options, expected) => expect(shape(options)).toMatchObject(expected));
+});
+
+describe("a wrong value is refused and named", () => {
+  it.each([
+    [{ beam: 0 }, "beam is 0; it must be a whole number from 1 to 16"],
+    [{ beam: 17 }, "beam is 17; it must be a whole number from 1 to 16"],
+    [{ beam: 2, num: 3 }, "num is 3; it must be at most the 2 beams"],
+    [{ beam: 2, topP: 0.9 }, "beam is 2; it must be without topK and topP"],
+    [{ beam: 2, beamRule: "best" }, "beamRule is best; it must be one of mean, length-normalised"],
+    [{ lengthPenalty: 2 }, "lengthPenalty is given; it must be together with beam"],
+    [{ num: "3" }, "num is 3; it must be a whole number"],
+    [{ temperature: "0.7" }, "temperature is 0.7; it must be a number from 0.01"],
+    [{ topP: 0 }, "topP is 0; it must be a number"],
+    [{ repetitionPenalty: Number.NaN }, "repetitionPenalty is NaN"],
+    [{ maxTokens: 21 }, "maxTokens is 21; it must be a whole number from 1 to 20"],
+    [{ stop: "." }, 'stop is "."; it must be a list'],
+    [{ stop: [""] }, 'stop is ""; it must be a text that is one token'],
+    [{ stop: [128] }, "stop is 128; it must be a whole number from 0 to 127"],
+    [{ prompt: 5 }, "prompt is 5; it must be a text"],
+    [{ prompt: "a".repeat(20) }, "prompt is 20 tokens long; it must be at most 19"],
+    [{ crop: "middle" }, "crop is middle; it must be one of torchvision, hf"],
+  ])("%j", (options, message) => expect(() => shape(options)).toThrow(message));
+
+  it("a prompt whose tokens the model does not have", () => {
+    expect(() => shape({ prompt: "é" })).toThrow("the prompt has token 233, but the model knows only 128");
+  });
+});

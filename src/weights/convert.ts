@@ -50,6 +50,7 @@ export interface ConvertReport {
  * The output appears complete or not at all. Throws "bad-usage" for combinations that do not exist.
  */
 export async function convert(input: string, output: string, options: ConvertOptions = {}): Promise<ConvertReport> {
+  if (output === "") throw new ClipCapError("bad-usage", "The output has no name; give a new folder or a .pt file.");
   const stats = await stat(input).catch((cause) => {
     throw fileError(input, cause);
   });
@@ -62,6 +63,7 @@ export async function convert(input: string, output: string, options: ConvertOpt
       throw new ClipCapError("bad-usage", `${input} is a checkpoint already; name a folder to convert it to.`);
     return checkpointToModel(input, output, options);
   }
+  refuseCheckpointOptions(input, options);
   const folder = await nodeFolder(input);
   try {
     if (!(await folder.has("clipcap.json"))) {
@@ -75,6 +77,18 @@ export async function convert(input: string, output: string, options: ConvertOpt
       : await modelToModel(folder, model, output, options);
   } finally {
     await folder.close();
+  }
+}
+
+/** A folder has its own CLIP and GPT-2 and says how the embedding goes in. */
+function refuseCheckpointOptions(input: string, { clip, gpt2, normalizePrefix }: ConvertOptions): void {
+  for (const [flag, value] of Object.entries({
+    "--clip": clip,
+    "--gpt2": gpt2,
+    "--normalize-prefix": normalizePrefix,
+  })) {
+    if (value === undefined) continue;
+    throw new ClipCapError("bad-usage", `${flag} goes with a checkpoint, but ${input} is a folder; leave it out.`);
   }
 }
 

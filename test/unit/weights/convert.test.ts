@@ -173,6 +173,13 @@ describe("refusals leave nothing behind", () => {
     ["missing input", () => convert(at("none"), at("refused")), /none does not exist/],
     ["a folder of anything", () => convert(folder, at("refused")), /has no config.json/],
     ["an output that exists", () => convert(parts.gpt2, at("mlp")), /exists already/],
+    ["an output without a name", () => convert(at("mlp"), ""), /The output has no name/],
+    ["another CLIP for a folder", () => convert(at("mlp"), at("o8"), { clip: parts.clip }), /--clip goes with a check/],
+    [
+      "normalize for a folder",
+      () => convert(at("mlp"), at("o9"), { normalizePrefix: true }),
+      /--normalize-prefix goes/,
+    ],
     ["an output inside a file", () => convert(parts.gpt2, at("mlp", "clipcap.json", "refused")), /clipcap.json/],
     [
       "a text as checkpoint",

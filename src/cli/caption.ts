@@ -54,7 +54,9 @@ export function addCaption(program: Command): void {
     .option("--raw-orientation", "ignore the orientation that phones write into photos")
     .addHelpText("after", EXAMPLES)
     .action(caption);
-  command.options.find((option) => option.long === "--greedy")?.conflicts(["beam", "topP", "topK", "temperature"]);
+  command.options
+    .find((option) => option.long === "--greedy")
+    ?.conflicts(["beam", "topP", "topK", "temperature", "num"]);
   withCommonOptions(withModelOptions(command));
 }
 

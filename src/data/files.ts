@@ -33,6 +33,7 @@ export async function imageFiles(
   for (const arg of args) {
     try {
       const paths = arg === "-" ? await readLines(input) : [arg];
+      if (paths.length === 0) throw new ClipCapError("not-found", "standard input names no images.");
       for (const path of paths) await expand(path, files, errors);
     } catch (error) {
       if (!(error instanceof ClipCapError)) throw error;

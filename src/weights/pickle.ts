@@ -185,7 +185,7 @@ class Machine {
     if (!global) {
       throw new ClipCapError(
         "bad-weights",
-        `${this.file} was refused: it asks for the Python object "${module}.${name}", and only plain tensors are read. If you trust the file, save its state_dict alone with torch.save.`,
+        `${this.file} was refused: it asks for the Python object ${JSON.stringify(`${module}.${name}`.slice(0, 200))}, and only plain tensors are read. If you trust the file, save its state_dict alone with torch.save.`,
       );
     }
     return global;

@@ -18,8 +18,13 @@ export interface TensorSpec {
   readonly shape: readonly number[];
 }
 
-const bad = (file: string, what: string): ClipCapError =>
-  new ClipCapError("bad-weights", `${file} is not a valid safetensors file: ${what}.`);
+/** Names and shapes of a hostile header may have megabytes. */
+const MAX_MESSAGE = 300;
+
+function bad(file: string, what: string): ClipCapError {
+  const shown = what.length > MAX_MESSAGE ? `${what.slice(0, MAX_MESSAGE)}…` : what;
+  return new ClipCapError("bad-weights", `${file} is not a valid safetensors file: ${shown}.`);
+}
 
 /**
  * Parses and checks the JSON of a header.

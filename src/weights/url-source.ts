@@ -59,6 +59,10 @@ async function get(url: string, headers: Record<string, string>, options: UrlOpt
 
 function requestError(url: string, cause: unknown, options: UrlOptions): ClipCapError {
   if (options.signal?.aborted) return new ClipCapError("aborted", `Reading ${url} was cancelled.`, { cause });
+  if (!URL.canParse(url, globalThis.location?.href)) {
+    const what = "is no address; in Node, modelFolder(path) opens a folder of this computer";
+    return new ClipCapError("bad-usage", `${url} ${what}.`, { cause });
+  }
   return new ClipCapError("network", `${url} could not be reached; check the address and the connection.`, { cause });
 }
 

@@ -20,6 +20,7 @@ describe("wrong usage: one line, exit code 2, before anything is loaded", () => 
     [["caption", image, "--max-tokens", "many"], '--max-tokens is "many"; it must be a number'],
     [["caption", image, "--beam", "3", "--top-p", "0.9"], "must be without --top-k and --top-p"],
     [["caption", image, "--beam", "3", "--greedy"], "cannot be used with option"],
+    [["caption", image, "--num", "3", "--greedy"], "cannot be used with option"],
     [["caption", image, "--crop", "middle"], "Allowed choices are torchvision, hf"],
     [["embed"], "there is nothing to embed"],
     [["embed", "--data", "x.jsonl"], "--data needs --images"],

@@ -102,6 +102,8 @@ describe("imageFiles", () => {
     expect((await imageFiles(["-"])).errors[0]?.message).toBe(
       '"-" reads paths from standard input, which is not available.',
     );
+    const { errors: ofNothing } = await imageFiles(["-"], (async function* () {})());
+    expect(ofNothing.map((e) => e.message)).toEqual(["standard input names no images."]);
   });
 
   test("a relative pattern starts in the working folder", async () => {

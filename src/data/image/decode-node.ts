@@ -115,7 +115,11 @@ function decodeError(name: string, error: unknown): ClipCapError {
   const text = error instanceof Error ? error.message : String(error);
   if (/unsupported image format/i.test(text)) return unsupported(name);
   // libvips adds a stack of lines; the first says what happened.
-  const reason = text.split("\n")[0]!.replace("Input buffer has corrupt header: ", "").trim();
+  const reason =
+    text
+      .split("\n")[0]!
+      .replace(/^Input buffer has corrupt header: ?/, "")
+      .trim() || "corrupt header";
   return new ClipCapError("bad-image", `${name} is damaged or cut off (${reason}); replace the file.`, {
     cause: error,
   });

@@ -92,6 +92,7 @@ describe("urlSource", () => {
 
   it("tells no connection from a cancelled one", async () => {
     await expect(urlSource("http://127.0.0.1:9/")).rejects.toMatchObject({ code: "network" });
+    await expect(urlSource("my-model/clipcap.json")).rejects.toThrow(/is no address; in Node, modelFolder/);
     await expect(urlSource(`${base}/ranges`, { signal: AbortSignal.abort() })).rejects.toMatchObject({
       code: "aborted",
     });

@@ -2,8 +2,8 @@ import { type KernelSpec, read, type UniformField, write } from "../../runtime/k
 
 /**
  * Strides and offsets count elements of the bound type: vec4f, or f32 where D or an offset is not a multiple of 4.
- * `elements` is N, for loops that a driver must not unroll: with a constant bound, the tile kernel of D = 64 takes 4 s
- * to compile on lavapipe (its backward 27 s), with this one 0.6 s, and it runs 20 % faster.
+ * `elements` is N, for loops that a driver must not unroll. Processor time on lavapipe for D = 64: with a constant bound
+ * the tile kernel takes 4 s to compile and 13.8 ms for 8 sequences of 26, 12 heads, causal; with this one 0.6 s and 10.9.
  */
 const UNIFORMS: readonly UniformField[] = [
   ["queries", "u32"],

@@ -154,7 +154,7 @@ describe("image files", () => {
         else expectBeams(got!, c.beam5);
       }
     }
-    expect(unclear, "comparisons left out for near-ties").toBeLessThanOrEqual(5); // of 28
+    expect(unclear, "comparisons left out for near-ties").toBeLessThanOrEqual(9); // of 28
     for (const { generator } of [greedy, beams]) generator.destroy();
   });
 });

@@ -117,7 +117,15 @@ describe("full size, synthetic weights, default limits", () => {
       expectClose("logits", corner(got[14]!, 1, T, V), await tensors.readF32(`gpt2.${i}.logits`));
       const last = got[14]!.subarray((T - 1) * V);
       const top = Array.from(last, (_, id) => id).sort((a, b) => last[b]! - last[a]! || a - b);
-      expect(top.slice(0, 10)).toEqual(c.top10_ids);
+      expectClose(
+        "top 10",
+        top.slice(0, 10).map((id) => last[id]!),
+        c.top10_logits,
+      );
+      // Of two logits that are closer than their tolerance either may come first.
+      const apart = (i: number) => i < 0 || i > 8 || c.top10_logits[i]! - c.top10_logits[i + 1]! > 2e-3;
+      const ids = c.top10_ids.map((id, i) => (i < 9 && apart(i - 1) && apart(i) ? id : top[i]!));
+      expect(top.slice(0, 10)).toEqual(ids);
     });
 
     test.each(["mlp", "transformer"] as const)("%s mapper: prefix, greedy and beam tokens", async (type) => {
@@ -158,16 +166,17 @@ describe("full size, synthetic weights, default limits", () => {
       // In f32 a logit is off by up to 1e-4; a choice by less than ten times that may fall either way.
       const clear = ({ smallest_selection_margin: margin }: { smallest_selection_margin: number }) => margin > 1e-3;
       const [best] = await decode({ type: "greedy" }, 1);
-      if (clear(greedy)) expect(best!.tokens).toEqual(greedy.tokens);
-      const sum = greedy.logprob.reduce((a, b) => a + b, 0);
-      expect(Math.abs(best!.score - sum)).toBeLessThan(1e-3 * greedy.logprob.length);
+      if (clear(greedy)) {
+        expect(best!.tokens).toEqual(greedy.tokens);
+        const sum = greedy.logprob.reduce((a, b) => a + b, 0);
+        expect(Math.abs(best!.score - sum)).toBeLessThan(1e-3 * greedy.logprob.length);
+      }
       const beams = await decode({ type: "beam", rule: "mean", temperature: 1, alpha: 1 }, 5);
-      if (clear(beam5)) expect(beams.map((b) => b.tokens)).toEqual(beam5.sequences);
-      expectClose(
-        "beam scores",
-        beams.map((b) => b.score / b.tokens.length),
-        beam5.mean_logprob,
-      );
+      if (clear(beam5)) {
+        expect(beams.map((b) => b.tokens)).toEqual(beam5.sequences);
+        const scores = beams.map((b) => b.score / b.tokens.length);
+        expectClose("beam scores", scores, beam5.mean_logprob);
+      }
       loader.free();
     });
   });

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Caption, ClipCap, decodeImage, modelFolder, openDevice, type RgbImage } from "../../src/node.js";
-import { goldenPath } from "../goldens.js";
 import type { Captioned } from "./caption.page.js";
 import { type Chromium, openChromium } from "./chromium.js";
 import { drawPicture } from "./picture.js";
@@ -26,7 +26,7 @@ async function inNode(images: readonly RgbImage[]): Promise<{ captions: Caption[
 }
 
 it("captions pictures in Chromium with the tokens that Node gives", async () => {
-  const png = await decodeImage(goldenPath("images", PNG));
+  const png = await decodeImage(fileURLToPath(new URL(`../goldens/images/${PNG}`, import.meta.url))); // as the page does
   const expected = await inNode([drawPicture(), png]);
   const got = await chromium.runInPage<object, Captioned>("caption.page.ts", {
     model: "/files/weights/flickr8k-small",

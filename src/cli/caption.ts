@@ -19,7 +19,7 @@ Examples:
   find . -name "*.png" | clipcap caption -        paths from standard input
 
 JSON lines, in the order of the images: file, caption, tokens (ids), logprob (sum over the tokens), ms (milliseconds
-on the device, a batch's time divided by its images), and with --num also rank (1 is the best).`;
+of its batch divided by the batch's images; the first batch also compiles), and with --num also rank (1 is the best).`;
 
 export function addCaption(program: Command): void {
   const noRepeatNgram = program
@@ -35,15 +35,25 @@ export function addCaption(program: Command): void {
     .option("--greedy", "the most probable token at each step (default)")
     .option("--beam <n>", "beam search with n beams", numeric("--beam"))
     .addOption(
-      program.createOption("--beam-rule <rule>", "how beams are ranked").choices(["mean", "length-normalised"]),
+      program
+        .createOption("--beam-rule <rule>", "how beams are ranked (default: mean, the original's)")
+        .choices(["mean", "length-normalised"]),
     )
-    .option("--length-penalty <x>", "exponent of the length, with length-normalised", numeric("--length-penalty"))
+    .option(
+      "--length-penalty <x>",
+      "exponent of the length, with length-normalised (default: 1)",
+      numeric("--length-penalty"),
+    )
     .option("--top-p <p>", "sample from the tokens that together have probability p", numeric("--top-p"))
     .option("--top-k <k>", "sample from the k most probable tokens", numeric("--top-k"))
     .option("--temperature <t>", "above 1 more varied, below 1 more certain", numeric("--temperature"))
-    .option("--seed <n>", "seed of sampling", numeric("--seed"))
-    .option("--num <n>", "captions per image", numeric("--num"))
-    .option("--max-tokens <n>", "longest caption", numeric("--max-tokens"))
+    .option("--seed <n>", "seed of sampling (default: 0)", numeric("--seed"))
+    .option("--num <n>", "captions per image (default: 1); without --beam they are sampled", numeric("--num"))
+    .option(
+      "--max-tokens <n>",
+      "longest caption in tokens (default: 67, or what the model has room for)",
+      numeric("--max-tokens"),
+    )
     .option("--stop <text>", "end a caption at this token; may be repeated", collect)
     .option("--prompt <text>", "text that every caption continues")
     .option("--repetition-penalty <x>", "above 1: fewer repeated words", numeric("--repetition-penalty"))

@@ -89,9 +89,8 @@ async function loadHub() {
   try {
     return await import("@huggingface/hub");
   } catch (cause) {
-    throw new ClipCapError("bad-usage", "Fetching models needs the package @huggingface/hub; install it with npm.", {
-      cause,
-    });
+    const message = "fetching models needs the package @huggingface/hub; run: npm install @huggingface/hub";
+    throw new ClipCapError("not-found", message, { cause });
   }
 }
 

@@ -38,7 +38,9 @@ export function watchForStop(): void {
         `clipcap: standard output cannot be written (${error.code}); free some space and run again\n`,
       );
     }
-    stopping.abort(new Stop(error.code === "EPIPE" ? 0 : 1));
+    const exitCode = error.code === "EPIPE" ? 0 : 1;
+    process.exitCode ||= exitCode; // the command may have ended already: the error comes after the write
+    stopping.abort(new Stop(exitCode));
   });
   process.stderr.on("error", () => {}); // nobody is left to tell
 }

@@ -33,5 +33,12 @@ function lockFolders(): void {
   syncBuiltinESMExports();
 }
 
+/** As with `> file` on a full disk: the error comes after the write. */
+function fillOutput(): void {
+  process.stdout._write = (_chunk, _encoding, done) =>
+    setTimeout(() => done(failure("ENOSPC", "no space left on device, write")), 1);
+}
+
+if (process.env.CLIPCAP_FAULT === "full-output") fillOutput();
 if (process.env.CLIPCAP_FAULT === "full-disk") await fillDisk();
 if (process.env.CLIPCAP_FAULT === "locked-folders") lockFolders();

@@ -75,6 +75,12 @@ describe("what is not as it should be: one sentence, exit code 1", () => {
     await fails(["caption", at("empty.png")], `${at("empty.png")} is empty`);
   });
 
+  it("a full disk behind standard output", () =>
+    fails(["fetch"], "standard output cannot be written (ENOSPC)", {
+      preload: FAULTS,
+      env: { CLIPCAP_FAULT: "full-output" },
+    }));
+
   it("no adapter: says how to get one", async () => {
     const env = { VK_ICD_FILENAMES: "/nonexistent", VK_DRIVER_FILES: "/nonexistent" };
     await fails(["caption", image], "no WebGPU adapter was found; install a GPU driver", { env });

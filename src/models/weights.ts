@@ -147,7 +147,13 @@ export class WeightLoader {
     const { account, allocate } = this.options;
     const label = made.pieces.map(({ name }) => name).join("|");
     const scale = dtype === "q8" ? this.device.tensor(`${label}.scale`, [shape[0]!], "f32", { account }) : undefined;
-    const tensor = allocate?.(label, shape) ?? this.device.tensor(label, shape, dtype, { account, scale });
+    let tensor: Tensor;
+    try {
+      tensor = allocate?.(label, shape) ?? this.device.tensor(label, shape, dtype, { account, scale });
+    } catch (error) {
+      if (scale) this.device.free(scale);
+      throw error;
+    }
     if (!allocate) this.owned.push(tensor);
     this.loaded.push({ ...made, tensor });
     return tensor;

@@ -49,6 +49,18 @@ describe("a model that is closed", () => {
   });
 });
 
+test.each([
+  ["f32", 30e6],
+  ["q8", 5e6],
+  ["q8", 14.2e6],
+] as const)("a model in %s that does not fit in %d bytes leaves nothing behind", async (dtype, maxMemory) => {
+  const small = await testDevice({ maxMemory });
+  await expect(ClipCap.load(small, await modelFolder(), { dtype })).rejects.toMatchObject({ code: "out-of-memory" });
+  const { staging: _kept, empty: _zeros, ...rest } = small.memory().byLabel;
+  expect(rest).toEqual({});
+  small.close();
+});
+
 describe("several calls on one model", () => {
   test("run one after the other; a stream that is left early stops", async () => {
     const model = await load();

@@ -129,6 +129,10 @@ async function findSources(args: readonly string[], { data, images }: Options, s
   const text = await readFile(data, "utf8").catch((cause) => {
     throw fileError(data, cause);
   });
+  // Said once, and not for each of thousands of images.
+  if (!(await stat(images).catch(() => undefined))?.isDirectory()) {
+    throw new ClipCapError("not-found", `--images is ${images}, which is no folder; check the path`);
+  }
   return fileFields(data, text).map((name) => ({ name, path: join(images, name) }));
 }
 

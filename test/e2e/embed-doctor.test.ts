@@ -64,6 +64,14 @@ describe("clipcap embed", () => {
     }
   });
 
+  it("says once that the folder of the images is none", async () => {
+    const data = join(folder, "two.jsonl");
+    await writeFile(data, '{"file": "0.png"}\n{"file": "1.png"}\n');
+    const ran = await clipcap(["embed", "--data", data, "--images", join(folder, "none")]);
+    expect(ran.exitCode).toBe(1);
+    expect(ran.stderr).toMatch(/^clipcap: --images is .*none, which is no folder; check the path\n?$/);
+  });
+
   it("a full disk: one sentence, and nothing is left behind", async () => {
     const before = await readdir(results);
     const ran = await clipcap(["embed", photos, "--out", join(results, "full.safetensors")], {

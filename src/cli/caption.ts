@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { imageFiles } from "../data/files.js";
 import type { RgbImage } from "../data/image/rgb.js";
 import type { Caption, ClipCap } from "../models/clipcap.js";
-import { batchSize, type CaptionOptions, generatorShape, seedOf } from "../models/options.js";
+import { batchSize, type CaptionOptions, captionOptions, generatorShape, seedOf } from "../models/options.js";
 import { type ImageBatch, type ImageOptions, imageBatches } from "./images.js";
 import { type ModelOptions, openModel, withModelOptions } from "./model.js";
 import { collect, numeric, withCommonOptions } from "./options.js";
@@ -71,7 +71,7 @@ export function addCaption(program: Command): void {
 }
 
 async function caption(args: readonly string[], options: Options): Promise<void> {
-  const how: CaptionOptions = { ...options, signal: stopSignal };
+  const how: CaptionOptions = { ...captionOptions(options), signal: stopSignal };
   checkUsage(how);
   const screen = new Screen(options);
   const { files, errors } = await imageFiles(args, process.stdin);

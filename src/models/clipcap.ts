@@ -321,7 +321,8 @@ function openFolder(source: ModelSource): ModelFolder {
   if (typeof source === "string") return urlFolder(source);
   if (Array.isArray(source)) return filesFolder(source as readonly File[]);
   if (source instanceof Map) return mapFolder("the given files", source);
-  return source as ModelFolder;
+  if (typeof (source as ModelFolder | undefined)?.open === "function") return source as ModelFolder;
+  throw new ClipCapError("bad-usage", "a model is an opened folder, an address, a list of files or a Map of them");
 }
 
 function loaderOf(device: Device, files: ModelFiles, options: LoadOptions, made: WeightLoader[]) {

@@ -42,6 +42,31 @@ export interface CaptionOptions {
   readonly signal?: AbortSignal;
 }
 
+const OPTION_NAMES = [
+  "beam",
+  "beamRule",
+  "lengthPenalty",
+  "temperature",
+  "topK",
+  "topP",
+  "seed",
+  "num",
+  "maxTokens",
+  "stop",
+  "prompt",
+  "repetitionPenalty",
+  "noRepeatNgram",
+  "batch",
+  "crop",
+  "signal",
+] as const satisfies readonly (keyof CaptionOptions)[];
+
+/** The options for captions among other values, such as a command's flags. */
+export function captionOptions(values: CaptionOptions): CaptionOptions {
+  const known = new Set<string>(OPTION_NAMES);
+  return Object.fromEntries(Object.entries(values).filter(([name]) => known.has(name)));
+}
+
 /** The original's entry_length (SPEC 1.6). */
 const MAX_TOKENS = 67;
 const MAX_BATCH = 256;
@@ -62,6 +87,9 @@ export interface OptionContext {
  * @throws ClipCapError `bad-usage` naming the option.
  */
 export function generatorShape(o: CaptionOptions, c: OptionContext): Omit<GeneratorShape, "images"> {
+  const unknown = Object.keys(o).find((name) => !OPTION_NAMES.some((known) => known === name));
+  if (unknown)
+    throw new ClipCapError("bad-usage", `there is no option ${unknown}; there are ${OPTION_NAMES.join(", ")}`);
   const num = integer("num", o.num ?? 1, 1, 64);
   const beams = integer("beam", o.beam ?? 1, 1, Math.min(MAX_BEAMS, c.vocab));
   const strategy = chooseStrategy(o, num);

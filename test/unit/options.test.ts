@@ -44,6 +44,7 @@ describe("a wrong value is refused and named", () => {
     [{ stop: [128] }, "stop is 128; it must be a whole number from 0 to 127"],
     [{ prompt: 5 }, "prompt is 5; it must be a text"],
     [{ prompt: "a".repeat(20) }, "prompt is 20 tokens long; it must be at most 19"],
+    [{ beams: 3 }, "there is no option beams; there are beam, beamRule"],
     [{ crop: "middle" }, "crop is middle; it must be one of torchvision, hf"],
   ])("%j", (options, message) => expect(() => shape(options)).toThrow(message));
 

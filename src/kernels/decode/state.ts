@@ -50,7 +50,10 @@ export interface DecodeState extends DecodeShape {
   readonly pool?: BeamPool;
 }
 
-/** Allocates the state. It belongs to the device, so that several programs may share it; see `freeDecodeState`. */
+/**
+ * Allocates the state, all of it or nothing. It belongs to the device, so that several programs may share it; see
+ * `freeDecodeState`.
+ */
 export function createDecodeState(device: Device, shape: DecodeShape): DecodeState {
   const { images, width, maxTokens, capacity, withPool } = shape;
   for (const [name, n] of Object.entries({ images, width, maxTokens, capacity })) {
@@ -58,8 +61,16 @@ export function createDecodeState(device: Device, shape: DecodeShape): DecodeSta
   }
   const rows = images * width;
   if (rows > 65_535) throw new RangeError(`decode state: ${rows} rows; at most 65,535 fit in one dispatch`);
-  const make = (name: string, dims: readonly number[], dtype: "u32" | "f32" = "u32") =>
-    device.tensor(`decode.${name}`, dims, dtype, { account: "decode" });
+  const made: Tensor[] = [];
+  const make = (name: string, dims: readonly number[], dtype: "u32" | "f32" = "u32") => {
+    try {
+      made.push(device.tensor(`decode.${name}`, dims, dtype, { account: "decode" }));
+    } catch (error) {
+      for (const tensor of made) device.free(tensor);
+      throw error;
+    }
+    return made.at(-1)!;
+  };
   return {
     images,
     width,

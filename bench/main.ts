@@ -1,9 +1,9 @@
-// npm run bench [-- kernels|full|small [pattern]]: each part in a process of its own, so that none measures another's
+// npm run bench [-- kernels|full|small|train [pattern]]: each part in a process of its own, so that none measures another's
 // memory. Results go to bench/results.
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const PARTS = ["kernels", "full", "small"];
+const PARTS = ["kernels", "full", "small", "train"];
 
 const [part, ...rest] = process.argv.slice(2);
 if (part !== undefined && !PARTS.includes(part)) {

@@ -18,7 +18,7 @@ import { checkImageSize, checkTokens } from "./fit.js";
 import { Generator, type GeneratorShape } from "./generate.js";
 import { type Gpt2, loadGpt2 } from "./gpt2.js";
 import { loadMapper, type Mapper, mapper } from "./mapper.js";
-import { batchSize, type CaptionOptions, generatorShape, imageCount, seedOf } from "./options.js";
+import { batchSize, type CaptionOptions, cropOf, generatorShape, imageCount, seedOf } from "./options.js";
 import { type WeightDType, WeightLoader } from "./weights.js";
 
 /** Where a model folder (DESIGN 7) is: an opened folder, an address, files that the user chose, or files in memory. */
@@ -167,6 +167,7 @@ export class ClipCap {
     options: Pick<CaptionOptions, "crop" | "signal" | "batch"> = {},
   ): Promise<Float32Array[]> {
     checkList(images);
+    cropOf(options);
     const width = this.files.clip.config.vision.projection;
     const out: Float32Array[] = [];
     for (let i = 0; i < images.length; i += batchSize(options)) {

@@ -94,7 +94,7 @@ export function generatorShape(o: CaptionOptions, c: OptionContext): Omit<Genera
   const beams = integer("beam", o.beam ?? 1, 1, Math.min(MAX_BEAMS, c.vocab));
   const strategy = chooseStrategy(o, num);
   if (strategy.type === "beam" && num > beams) throw usage("num", num, `at most the ${beams} beams`);
-  word("crop", o.crop, CROPS);
+  cropOf(o);
   const prompt = promptIds(o.prompt ?? "", c);
   const free = c.positions - c.prefixLength - prompt.length;
   if (free < 1) throw usage("prompt", `${prompt.length} tokens long`, `at most ${c.positions - c.prefixLength - 1}`);
@@ -116,6 +116,10 @@ export function batchSize(o: CaptionOptions): number {
 /** Images that a program is recorded for. */
 export function imageCount(images: number): number {
   return integer("images", images, 1, MAX_BATCH);
+}
+
+export function cropOf(o: Pick<CaptionOptions, "crop">): CaptionOptions["crop"] {
+  return word("crop", o.crop, CROPS);
 }
 
 export function seedOf(o: CaptionOptions): number {

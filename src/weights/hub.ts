@@ -120,8 +120,12 @@ async function askHub(repository: Repository, options: FetchOptions): Promise<{ 
   }
 }
 
-const endpointOf = (options: FetchOptions): string =>
-  (options.endpoint ?? process.env.HF_ENDPOINT ?? "https://huggingface.co").replace(/\/+$/, "");
+function endpointOf(options: FetchOptions): string {
+  const endpoint = options.endpoint ?? process.env.HF_ENDPOINT ?? "https://huggingface.co";
+  if (URL.canParse(endpoint) && /^https?:/.test(endpoint)) return endpoint.replace(/\/+$/, "");
+  const what = `the hub's address is ${JSON.stringify(endpoint)}; it must begin with https:// or http://`;
+  throw new ClipCapError("bad-usage", what);
+}
 
 const strange = (model: HubModel, what: string, value: unknown): ClipCapError =>
   new ClipCapError(

@@ -30,7 +30,7 @@ export function utf8Decoder(): TextDecoder {
   return new TextDecoder("utf-8", { ignoreBOM: true });
 }
 
-/** In this order; each replaces all its occurrences (`clean_up_tokenization_spaces` of transformers, SPEC 1.6). */
+/** In this order; each replaces all its occurrences (`clean_up_tokenization_spaces` of transformers, docs/facts.md 5). */
 const CLEAN_UP: readonly (readonly [string, string])[] = [
   [" .", "."],
   [" ?", "?"],

@@ -54,7 +54,7 @@ export function rowGroupParts(group: RowGroup): {
   };
 }
 
-// subgroupAdd takes 45 ns and 2.4 s to compile on lavapipe; three shuffles take next to nothing (PERF A).
+// subgroupAdd takes 45 ns and 2.4 s to compile on lavapipe; three shuffles take next to nothing (docs/facts.md 11).
 const LANES_WGSL = /* wgsl */ `
 fn sumOver(v: f32, lane: u32) -> f32 {
   var s = v;

@@ -30,7 +30,7 @@ export interface ClipVision {
   readonly projection: Tensor;
 }
 
-/** Hugging Face names; `pre_layrnorm` is misspelt in the files (SPEC 2.2). */
+/** Hugging Face names; `pre_layrnorm` is misspelt in the files (docs/facts.md 8). */
 export async function loadClipVision(w: WeightLoader, c: ClipVisionConfig): Promise<ClipVision> {
   const tokens = (c.imageSize / c.patchSize) ** 2 + 1;
   const base = "vision_model";
@@ -112,7 +112,7 @@ export function clipText(
   return { hidden, normed, pooled, embeds: linear(p, pooled, m.projection, { label: "clip_text.projection" }) };
 }
 
-/** Where a text ends: its first end token; files with the historical eosId 2 mean the first largest id (SPEC 2.2). */
+/** Where a text ends: its first end token; files with the historical eosId 2 mean the first largest id (docs/facts.md 8). */
 export function endOfText(ids: readonly number[], c: Pick<ClipTextConfig, "eosId">): number {
   const at = c.eosId === 2 ? -1 : ids.indexOf(c.eosId, 1);
   return at >= 0 ? at : ids.indexOf(Math.max(...ids));

@@ -21,7 +21,7 @@ import { loadMapper, type Mapper, mapper } from "./mapper.js";
 import { batchSize, type CaptionOptions, cropOf, generatorShape, imageCount, seedOf } from "./options.js";
 import { type WeightDType, WeightLoader } from "./weights.js";
 
-/** Where a model folder (DESIGN 7) is: an opened folder, an address, files that the user chose, or files in memory. */
+/** Where a model folder (docs/facts.md 10) is: an opened folder, an address, files that the user chose, or files in memory. */
 export type ModelSource =
   | ModelFolder
   | string
@@ -49,7 +49,7 @@ export interface Caption {
 /** Recorded shapes that are kept; each holds a key/value cache (30 MB for GPT-2 small at beam 5). */
 const KEPT_SHAPES = 2;
 
-/** GPT-2's ids of "." and " ." and its end of text, where a model folder names no stop tokens (SPEC 1.6). */
+/** GPT-2's ids of "." and " ." and its end of text, where a model folder names no stop tokens (docs/facts.md 5). */
 const STOP_TEXTS = [".", " .", "<|endoftext|>"];
 
 interface Recorded {

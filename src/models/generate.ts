@@ -141,7 +141,7 @@ export class Generator {
   }
 }
 
-/** Prefix and prompt with positions: [images*T, C], T = K + prompt. GPT-2 numbers the prefix too (SPEC 1.1). */
+/** Prefix and prompt with positions: [images*T, C], T = K + prompt. GPT-2 numbers the prefix too (docs/facts.md 1). */
 function withPrompt(p: Program, gpt2: Gpt2, prefix: Tensor, shape: GeneratorShape, T: number): Tensor {
   let x = prefix;
   if (shape.prompt.length > 0) {

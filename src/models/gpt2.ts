@@ -18,7 +18,7 @@ export interface Gpt2 {
   readonly finalNorm: NormWeights;
 }
 
-/** Names without `transformer.`; Conv1D weights are [in, out] in the file (SPEC 2.1). */
+/** Names without `transformer.`; Conv1D weights are [in, out] in the file (docs/facts.md 7). */
 export async function loadGpt2(w: WeightLoader, c: Gpt2Config): Promise<Gpt2> {
   const { width: C, inner } = c;
   const conv = async (name: string, shape: readonly [number, number]): Promise<LinearWeights> => ({

@@ -56,7 +56,7 @@ export async function loadMapper(w: WeightLoader, c: MapperConfig): Promise<Mapp
   };
 }
 
-/** The file keeps q apart from k|v; stacked they are the q|k|v of the other models (SPEC 1.1, K/V packing). */
+/** The file keeps q apart from k|v; stacked they are the q|k|v of the other models (docs/facts.md 1). */
 function loadQkv(w: WeightLoader, at: string, C: number): Promise<Tensor> {
   return w.stack(
     [

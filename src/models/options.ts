@@ -67,7 +67,7 @@ export function captionOptions(values: CaptionOptions): CaptionOptions {
   return Object.fromEntries(Object.entries(values).filter(([name]) => known.has(name)));
 }
 
-/** The original's entry_length (SPEC 1.6). */
+/** The original's entry_length (docs/facts.md 5). */
 const MAX_TOKENS = 67;
 const MAX_BATCH = 256;
 const BEAM_RULES = ["mean", "length-normalised"] as const;

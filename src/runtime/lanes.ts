@@ -3,7 +3,7 @@ import { type KernelSpec, write } from "./kernel.js";
 import { Program } from "./program.js";
 
 /**
- * The lane kernels (PERF "SG8") need a workgroup of exactly one subgroup whose lanes are numbered as the invocations.
+ * The lane kernels (docs/facts.md 11) need a workgroup of exactly one subgroup whose lanes are numbered as the invocations.
  * Drivers may differ from what they report, so the device computes both facts and a shuffle before it is believed.
  * Returns the lanes (4 or 8), or 0 where these kernels must not be used.
  */

@@ -38,7 +38,7 @@ export function captionBatch(p: Program, shape: CaptionBatchShape): CaptionBatch
   };
 }
 
-/** Host side of a batch: which rows are labelled and with what. Position K-1+t predicts token t (SPEC 1.4). */
+/** Host side of a batch: which rows are labelled and with what. Position K-1+t predicts token t (docs/facts.md 3). */
 export function labelledRows(
   captions: readonly (readonly number[])[],
   { prefixLength: K, tokens: T }: { prefixLength: number; tokens: number },

@@ -5,7 +5,7 @@ import type { Program } from "../runtime/program.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { ParameterStore } from "./parameters.js";
 
-/** What the libraries do when nothing is said: torch's AdamW, and the one that the original trained with (SPEC 1.4). */
+/** What the libraries do when nothing is said: torch's AdamW, and the one that the original trained with (docs/facts.md 3). */
 export const ADAMW_DEFAULTS: Readonly<Record<AdamWHyper["variant"], AdamWHyper>> = {
   torch: { variant: "torch", beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0.01 },
   hf2021: { variant: "hf2021", beta1: 0.9, beta2: 0.999, eps: 1e-6, weightDecay: 0 },

@@ -13,7 +13,7 @@ export interface ScheduleOptions {
 
 /**
  * The learning rate of step i, counted from 0 and used for update i + 1. With a warm-up of W of N updates: peak * i / W
- * below W, so the first update has rate 0 as in the original training (SPEC 1.4), then the shape over (i - W) / (N - W).
+ * below W, so the first update has rate 0 as in the original training (docs/facts.md 3), then the shape over (i - W) / (N - W).
  * @throws ClipCapError `bad-input` for options out of range.
  */
 export function learningRates(options: ScheduleOptions): (step: number) => number {

@@ -81,7 +81,7 @@ export type MapperConfig =
       readonly heads: number;
     };
 
-/** Heads of the transformer mapper; shapes do not tell them and the original never changes them (SPEC 1.1). */
+/** Heads of the transformer mapper; shapes do not tell them and the original never changes them (docs/facts.md 1). */
 export const MAPPER_HEADS = 8;
 
 /**

@@ -44,7 +44,7 @@ export interface ConvertReport {
 
 /**
  * Converts between a checkpoint of the original project (.pt, or its tensors as .safetensors), Hugging Face folders of
- * CLIP and GPT-2, and model folders (DESIGN 7); memory holds a piece of one tensor at a time.
+ * CLIP and GPT-2, and model folders (docs/facts.md 10); memory holds a piece of one tensor at a time.
  *   checkpoint -> model folder (with options.clip and options.gpt2); model folder -> model folder or checkpoint (.pt);
  *   Hugging Face folder -> the same in another type.
  * The output appears complete or not at all. Throws "bad-usage" for combinations that do not exist.

@@ -9,7 +9,7 @@ import type { TensorFile } from "./tensor-file.js";
 /** The names under which weights are looked for, best first. */
 export const WEIGHT_FILES = ["model.safetensors", "pytorch_model.bin"] as const;
 
-/** clipcap.json, the description of a model folder (DESIGN 7). */
+/** clipcap.json, the description of a model folder (docs/facts.md 10). */
 export interface Manifest {
   readonly name: string;
   /** Folders of the two Hugging Face models, relative to clipcap.json. */

@@ -98,7 +98,7 @@ export function requireShapes(file: TensorFile, shapes: Shapes): void {
 }
 
 /**
- * Recognises the mapper of a checkpoint from its shapes (SPEC 1.5) and checks all of them.
+ * Recognises the mapper of a checkpoint from its shapes (docs/facts.md 4) and checks all of them.
  * @param gptWidth channels of GPT-2; found by itself where the file holds `wte.weight` or a transformer mapper
  * Throws "bad-weights" where there is no mapper, or none of the two kinds.
  */

@@ -24,7 +24,7 @@ describe("linear schedule goldens", () => {
     for (const [i, step] of steps.entries()) expect(rate(step) / base_lr).toBeCloseTo(lr[i]! / base_lr, 12);
   });
 
-  it("has the values of SPEC 8f", () => {
+  it("has the values of docs/facts.md 3", () => {
     const rate = learningRates(linear);
     expect(rate(0)).toBe(0);
     expect(rate(846)).toBeCloseTo(3.384e-6, 15);

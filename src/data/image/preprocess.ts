@@ -5,7 +5,7 @@ import type { RgbImage } from "./rgb.js";
 
 /**
  * How the centre is rounded when the margin is odd: "torchvision" rounds half to even (the original ClipCap), "hf"
- * rounds down (Hugging Face image processors). They differ by one pixel on some sizes (SPEC 1.7).
+ * rounds down (Hugging Face image processors). They differ by one pixel on some sizes (docs/facts.md 6).
  */
 export type CropConvention = "torchvision" | "hf";
 
@@ -26,7 +26,7 @@ const MAX_EDGE = 4096;
 
 type Triple = readonly [number, number, number];
 
-/** Values of OpenAI's CLIP (SPEC 1.7). */
+/** Values of OpenAI's CLIP (docs/facts.md 6). */
 const EDGE = 224;
 const CLIP_MEAN: Triple = [0.48145466, 0.4578275, 0.40821073];
 const CLIP_STD: Triple = [0.26862954, 0.26130258, 0.27577711];

@@ -2,7 +2,7 @@ import { ClipCapError } from "../../runtime/errors.js";
 import type { RgbImage } from "./rgb.js";
 
 /**
- * Bicubic resizing that returns the bytes Pillow returns (SPEC 2.3): a = -0.5 cubic widened by the scale when shrinking,
+ * Bicubic resizing that returns the bytes Pillow returns (docs/facts.md 9): a = -0.5 cubic widened by the scale when shrinking,
  * weights in 22-bit fixed point, columns first, rows second, rounded to 8 bits in between.
  */
 

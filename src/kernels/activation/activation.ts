@@ -5,7 +5,7 @@ import { addGradient } from "../gradient.js";
 import { foldedGrid } from "../grid.js";
 import { ACTIVATIONS, type ActivationKind, activationBackwardKernel, activationKernel } from "./activation.wgsl.js";
 
-// gelu of 512 x 3072 on lavapipe: 1.8 ms with 256 invocations, 2.0 with 64 (PERF A).
+// gelu of 512 x 3072 on lavapipe: 1.8 ms with 256 invocations, 2.0 with 64 (docs/facts.md 11).
 const KERNEL = activationKernel(256);
 const BACKWARD = activationBackwardKernel(256);
 

@@ -10,7 +10,7 @@ export type AdamWVariant = "torch" | "hf2021";
 export interface AdamWHyper {
   /**
    * `torch`: torch.optim.AdamW. `hf2021`: AdamW of the transformers library when ClipCap was written: epsilon is added to
-   * the root before its bias is corrected, and weights decay after the step (SPEC 1.4).
+   * the root before its bias is corrected, and weights decay after the step (docs/facts.md 3).
    */
   readonly variant: AdamWVariant;
   readonly beta1: number;

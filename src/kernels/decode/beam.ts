@@ -36,7 +36,7 @@ export interface BeamOptions {
  * One step of beam search for every image: the state's width is the number of beams (at most 16). Histories and
  * ancestry follow the chosen beams; cached keys and values stay where they are. Equal scores: the lowest (beam, token)
  * first. At step 0 only an image's first row of logits counts. logits f32 [R, V], or [images, V] at step 0.
- * Source: `generate_beam` of SPEC 1.6. @throws RangeError beyond the limits, or without the pool that the rule needs.
+ * Source: `generate_beam` of docs/facts.md 5. @throws RangeError beyond the limits, or without the pool that the rule needs.
  */
 export function beamStep(p: Program, logits: Tensor, state: DecodeState, options: BeamOptions): void {
   const { label, step, position, stop, rule } = options;

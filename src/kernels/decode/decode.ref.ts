@@ -1,5 +1,5 @@
 /**
- * Decoding on plain arrays in f64: the specification of the kernels beside it (SPEC 1.6). Slow and obvious.
+ * Decoding on plain arrays in f64: the specification of the kernels beside it (docs/facts.md 5). Slow and obvious.
  */
 
 /** log softmax(logits / temperature). */

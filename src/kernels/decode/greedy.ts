@@ -17,7 +17,7 @@ export interface GreedyOptions {
 
 /**
  * Appends the most probable token of every row that has not stopped (equal logits: the lowest id) and its
- * log-probability. logits f32 [R, V], or [images, V] at step 0. Source: `greedy` of SPEC 1.6.
+ * log-probability. logits f32 [R, V], or [images, V] at step 0. Source: `greedy` of docs/facts.md 5.
  * @throws RangeError for other shapes or too many stop tokens.
  */
 export function greedyStep(p: Program, logits: Tensor, state: DecodeState, options: GreedyOptions): void {

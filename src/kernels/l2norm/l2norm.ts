@@ -12,7 +12,7 @@ export interface L2NormalizeOptions {
   readonly variant?: RowGroup;
 }
 
-/** y = x / ||x|| over the last axis, without epsilon (SPEC 1.2): x [..., C] -> [..., C]. A row of zeros stays zeros. */
+/** y = x / ||x|| over the last axis, without epsilon (docs/facts.md 2): x [..., C] -> [..., C]. A row of zeros stays zeros. */
 export function l2Normalize(p: Program, x: Tensor, options: L2NormalizeOptions): Tensor {
   const { label, variant = chooseRowGroup(p.device) } = options;
   const [rows, columns] = rowsOf(x);

@@ -60,7 +60,7 @@ describe("describeMapper", () => {
     expect(describeMapper(fileOf(mapperShapes(transformer)))).toEqual(transformer);
   });
 
-  it("counts the parameters of SPEC 1.1", () => {
+  it("counts the parameters of docs/facts.md 1", () => {
     const count = (shapes: Shapes) =>
       [...shapes.values()].reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
     expect(count(mapperShapes({ type: "mlp", ...sizes, clipWidth: 512 }))).toBe(31_468_800);

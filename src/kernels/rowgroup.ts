@@ -54,6 +54,16 @@ export function rowGroupParts(group: RowGroup): {
   };
 }
 
+/** Entry point of a kernel with a workgroup per row, in a grid of `foldedGrid(rows)`; `u.rows` must be a uniform. */
+export const ROW_ENTRY = /* wgsl */ `@compute fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = group.y * groups.x + group.x;
+  if (row >= u.rows) { return; }
+`;
+
 // subgroupAdd takes 45 ns and 2.4 s to compile on lavapipe; three shuffles take next to nothing (docs/facts.md 11).
 const LANES_WGSL = /* wgsl */ `
 fn sumOver(v: f32, lane: u32) -> f32 {

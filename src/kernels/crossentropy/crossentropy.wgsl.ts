@@ -1,18 +1,11 @@
 import { type KernelSpec, read, write } from "../../runtime/kernel.js";
-import { type RowGroup, rowGroupParts } from "../rowgroup.js";
+import { ROW_ENTRY, type RowGroup, rowGroupParts } from "../rowgroup.js";
 
 /** One workgroup per row; exp(-104) is already 0 in f32, and a masked logit lies 3.4e38 below. */
 const ROW_WGSL = /* wgsl */ `
 fn power(x: f32, highest: f32) -> f32 { return exp(max(x - highest, -104.0)); }
 
-@compute fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let row = group.y * groups.x + group.x;
-  if (row >= u.rows) { return; }
-  let start = row * u.columns;
+${ROW_ENTRY}  let start = row * u.columns;
   let chosen = targets[row] - u.first; // wraps above every column for a target before this chunk`;
 
 /**

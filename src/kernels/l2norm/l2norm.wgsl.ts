@@ -1,6 +1,6 @@
 import { type KernelSpec, read, write } from "../../runtime/kernel.js";
 import { contributionParts } from "../contribution.js";
-import { type RowGroup, rowGroupParts } from "../rowgroup.js";
+import { ROW_ENTRY, type RowGroup, rowGroupParts } from "../rowgroup.js";
 
 /** One workgroup per row. Divided by its largest element first, a row's squares neither overflow nor vanish. */
 export function l2NormalizeKernel(group: RowGroup): KernelSpec {
@@ -14,14 +14,7 @@ export function l2NormalizeKernel(group: RowGroup): KernelSpec {
     ],
     ...spec,
     body: /* wgsl */ `${functions}
-@compute fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let row = group.y * groups.x + group.x;
-  if (row >= u.rows) { return; }
-  let start = row * u.columns;
+${ROW_ENTRY}  let start = row * u.columns;
 
   var largest = 0.0;
   for (var i = lane; i < u.columns; i += SIZE) { largest = max(largest, abs(x[start + i])); }
@@ -54,14 +47,7 @@ export function l2NormalizeBackwardKernel(group: RowGroup): KernelSpec {
     ...spec,
     aliases: to.aliases,
     body: /* wgsl */ `${functions}${to.functions}
-@compute fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let row = group.y * groups.x + group.x;
-  if (row >= u.rows) { return; }
-  let start = row * u.columns;
+${ROW_ENTRY}  let start = row * u.columns;
 
   var largest_x = 0.0;
   var largest_y = 0.0;

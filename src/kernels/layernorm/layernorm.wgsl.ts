@@ -1,7 +1,7 @@
 import { type KernelSpec, read, write } from "../../runtime/kernel.js";
 import { contributionParts } from "../contribution.js";
 import { VECTOR_TYPE, type Vector } from "../grid.js";
-import { type RowGroup, rowGroupParts } from "../rowgroup.js";
+import { ROW_ENTRY, type RowGroup, rowGroupParts } from "../rowgroup.js";
 
 /** Rows that one invocation adds up, as in `columnSum`, which adds up the partial sums. */
 export const WEIGHT_CHUNK = 64;
@@ -28,14 +28,7 @@ export function layerNormKernel(group: RowGroup, vector: Vector): KernelSpec {
     aliases: { V },
     body: /* wgsl */ `${functions}
 ${total(vector)}
-@compute fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let row = group.y * groups.x + group.x;
-  if (row >= u.rows) { return; }
-  let start = row * u.width;
+${ROW_ENTRY}  let start = row * u.width;
   let columns = f32(u.width * VECTOR);
 
   var sum = V();
@@ -87,14 +80,7 @@ export function layerNormBackwardKernel(group: RowGroup, vector: Vector): Kernel
     constants: { ...spec.constants, VECTOR: vector },
     aliases: to.aliases,
     body: /* wgsl */ `${functions}${to.functions}${total(vector)}
-@compute fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let row = group.y * groups.x + group.x;
-  if (row >= u.rows) { return; }
-  let start = row * u.width;
+${ROW_ENTRY}  let start = row * u.width;
   let columns = f32(u.width * VECTOR);
   let mean = stats[3u * row];
   let delta = stats[3u * row + 1u];

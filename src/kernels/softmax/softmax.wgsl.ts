@@ -1,6 +1,6 @@
 import { type KernelSpec, read, write } from "../../runtime/kernel.js";
 import { contributionParts } from "../contribution.js";
-import { type RowGroup, rowGroupParts } from "../rowgroup.js";
+import { ROW_ENTRY, type RowGroup, rowGroupParts } from "../rowgroup.js";
 
 /** One workgroup per row, element by element: rows of any length. `logarithm` is 1 for log-softmax. */
 export function softmaxKernel(group: RowGroup): KernelSpec {
@@ -18,14 +18,7 @@ export function softmaxKernel(group: RowGroup): KernelSpec {
 // A masked element lies 3.4e38 below; exp(-104) is already 0 in f32.
 fn power(x: f32, highest: f32) -> f32 { return exp(max(x - highest, -104.0)); }
 
-@compute fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let row = group.y * groups.x + group.x;
-  if (row >= u.rows) { return; }
-  let start = row * u.columns;
+${ROW_ENTRY}  let start = row * u.columns;
 
   var highest = -3.4e38;
   for (var i = lane; i < u.columns; i += SIZE) { highest = max(highest, x[start + i]); }
@@ -61,14 +54,7 @@ export function softmaxBackwardKernel(group: RowGroup): KernelSpec {
     ...spec,
     aliases: to.aliases,
     body: /* wgsl */ `${functions}${to.functions}
-@compute fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let row = group.y * groups.x + group.x;
-  if (row >= u.rows) { return; }
-  let start = row * u.columns;
+${ROW_ENTRY}  let start = row * u.columns;
 
   var sum = 0.0;
   for (var i = lane; i < u.columns; i += SIZE) {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadGpt2 } from "../../src/models/gpt2.js";
 import { loadMapper } from "../../src/models/mapper.js";
-import { type LoadedTensor, WeightLoader } from "../../src/models/weights.js";
+import { type LoadedTensor, listWeights, unstacked, WeightLoader } from "../../src/models/weights.js";
 import type { Device } from "../../src/runtime/device.js";
 import { Program } from "../../src/runtime/program.js";
 import { captionBatch, captionLoss, labelledRows } from "../../src/train/caption-loss.js";
@@ -49,13 +49,11 @@ async function loadModel(device: Device, kind: Kind, mode: Mode) {
   const config = mapperConfig(kind);
   const mapperFile = syntheticFile(mapperShapes(config), "full", seed);
   const gptFile = await canonicalNames(syntheticFile(gpt2Shapes(gpt2Config, "gpt.transformer."), "full", seed));
-  const names = [new WeightLoader(device, mapperFile, frozen), new WeightLoader(device, gptFile, frozen)] as const;
-  await loadMapper(names[0], config);
-  if (mode === "finetune") await loadGpt2(names[1], gpt2Config);
-  const list = names.flatMap(({ loaded }) =>
-    loaded.map(({ tensor: { label, shape } }) => ({ name: label, shape, decay: true })),
-  );
-  for (const loader of names) loader.free();
+  const listed = [
+    ...(await listWeights(device, mapperFile, (w) => loadMapper(w, config))),
+    ...(mode === "finetune" ? await listWeights(device, gptFile, (w) => loadGpt2(w, gpt2Config)) : []),
+  ];
+  const list = listed.map(({ tensor: { label, shape } }) => ({ name: label, shape, decay: true }));
   const store = ParameterStore.create(device, list);
   const trained = { ...frozen, allocate: (label: string) => store.tensor(label) };
   const mapperLoader = new WeightLoader(device, mapperFile, trained);
@@ -68,18 +66,13 @@ async function loadModel(device: Device, kind: Kind, mode: Mode) {
 /** L2 norm of the gradient of each tensor of the file, and eight samples of it. */
 async function gradientFacts(store: ParameterStore, loaded: readonly LoadedTensor[]) {
   const facts = new Map<string, { norm: number; largest: number; samples: number[] }>();
-  for (const { tensor, pieces, transposed } of loaded) {
-    const grad = await store.read(tensor.label, "grad");
-    const columns = tensor.size / tensor.rows;
-    let row = 0;
-    for (const { name, rows } of pieces) {
-      const piece = grad.subarray(row * columns, (row + rows) * columns);
-      row += rows;
+  for (const entry of loaded) {
+    const grad = await store.read(entry.tensor.label, "grad");
+    for (const { name, values } of unstacked(entry, grad)) {
       // Column k of the goldens is flat index floor(k (n - 1) / 7) in the file's layout.
-      const at = (i: number) => (transposed ? piece[(i % rows) * columns + Math.floor(i / rows)]! : piece[i]!);
-      const samples = Array.from({ length: 8 }, (_, k) => at(Math.floor((k * (piece.length - 1)) / 7)));
-      const largest = piece.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
-      facts.set(name, { norm: Math.sqrt(piece.reduce((s, v) => s + v * v, 0)), largest, samples });
+      const samples = Array.from({ length: 8 }, (_, k) => values[Math.floor((k * (values.length - 1)) / 7)]!);
+      const largest = values.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+      facts.set(name, { norm: Math.sqrt(values.reduce((s, v) => s + v * v, 0)), largest, samples });
     }
   }
   return facts;

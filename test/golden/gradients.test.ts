@@ -3,7 +3,7 @@ import { contrastiveLoss } from "../../src/kernels/contrastive/contrastive.js";
 import { clipText, clipVision, endOfText, loadClipText, loadClipVision } from "../../src/models/clip.js";
 import { loadGpt2 } from "../../src/models/gpt2.js";
 import { loadMapper } from "../../src/models/mapper.js";
-import { type LoadedTensor, WeightLoader, type WeightOptions } from "../../src/models/weights.js";
+import { type LoadedTensor, unstacked, WeightLoader, type WeightOptions } from "../../src/models/weights.js";
 import type { Device } from "../../src/runtime/device.js";
 import { Program } from "../../src/runtime/program.js";
 import type { Tensor } from "../../src/runtime/tensor.js";
@@ -29,16 +29,9 @@ const trained = (): WeightOptions => ({
 /** Gradients under the names and layouts of the file. */
 async function gradients(loaded: readonly LoadedTensor[]): Promise<Map<string, Float32Array>> {
   const out = new Map<string, Float32Array>();
-  for (const { tensor, pieces, transposed } of loaded) {
-    const grad = new Float32Array(await device.read(gradOf(tensor)));
-    const columns = tensor.size / tensor.rows;
-    let row = 0;
-    for (const { name, rows } of pieces) {
-      const piece = grad.slice(row * columns, (row + rows) * columns);
-      const at = (i: number) => piece[(i % rows) * columns + Math.floor(i / rows)]!;
-      out.set(name, transposed ? piece.map((_, i) => at(i)) : piece);
-      row += rows;
-    }
+  for (const entry of loaded) {
+    const grad = new Float32Array(await device.read(gradOf(entry.tensor)));
+    for (const { name, values } of unstacked(entry, grad)) out.set(name, values);
   }
   return out;
 }

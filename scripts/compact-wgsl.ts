@@ -15,7 +15,8 @@ export function compactWgsl(js: string): string {
     wgsl
       .replace(/[ \t]*\/\/[^\n`]*/g, "")
       .replace(/\n\s+/g, "\n")
-      .replace(/ (&&|\|\||[-+*/%=<>!]=?|<<|>>) /g, "$1"),
+      .replace(/ (&&|\|\||[-+*/%=<>!]=?|<<|>>) (?!-)/g, "$1") // "a - -b" must not become "a--b"
+      .replace(/ ([-+*/%=<>!]=?) (?=-)/g, "$1 "),
   );
 }
 

@@ -10,6 +10,8 @@ interface Task {
   readonly what: string;
   readonly done: number;
   readonly total: number;
+  /** Ends the line, such as "812 tokens/s"; "" for none. */
+  readonly note: string;
   /** Beginning, in milliseconds of performance.now(), and how much was done by then. */
   readonly since: number;
   readonly from: number;
@@ -52,13 +54,13 @@ export class Screen {
     process.exitCode = EXIT_FAILED;
   }
 
-  /** Says what is being done, and how much of it; a total of 0 is unknown. */
-  progress(what: string, done = 0, total = 0): void {
+  /** Says what is being done, how much of it, and a note such as "812 tokens/s"; a total of 0 is unknown. */
+  progress(what: string, done = 0, total = 0, note = ""): void {
     if (this.options.quiet) return;
     const now = performance.now();
     const { since, from } = this.task?.what === what ? this.task : { since: now, from: done };
     if (since === now) this.shownAt = now + this.pace.firstMs - this.pace.everyMs;
-    this.task = { what, done, total, since, from };
+    this.task = { what, done, total, note, since, from };
     this.timer ??= setInterval(() => this.draw(), TERMINAL.everyMs).unref();
     this.draw();
   }
@@ -86,16 +88,17 @@ export class Screen {
   }
 }
 
-/** A line such as `captioning ━━━━━━──────  12 of 48, 3 s left`. */
+/** A line such as `training ━━━━━━────── 12 of 48, 3 s left, 812 tokens/s`. */
 export function progressLine(task: Omit<Task, "since">, elapsedMs: number, bar: boolean): string {
   const { what, done, total, from } = task;
   const seconds = Math.round(elapsedMs / 1000);
-  if (total === 0) return seconds < 1 ? `${what} …` : `${what} … ${duration(seconds)}`;
+  const note = task.note && `, ${task.note}`;
+  if (total === 0) return seconds < 1 ? `${what} …` : `${what} … ${duration(seconds)}${note}`;
   const cells = Math.round((BAR_CELLS * done) / total);
   const drawing = bar ? ` ${"━".repeat(cells)}${"─".repeat(BAR_CELLS - cells)} ` : " ";
   const left = Math.round(((elapsedMs / 1000) * (total - done)) / Math.max(1, done - from));
   const rest = done > from && seconds >= 2 ? `, ${duration(left)} left` : "";
-  return `${what}${drawing}${amount(done, total)}${rest}`;
+  return `${what}${drawing}${amount(done, total)}${rest}${note}`;
 }
 
 /** Counts of things as they are, bytes (which come by the million) in MB. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { progressLine } from "../../../src/cli/screen.js";
 
-const task = { what: "captioning", done: 0, total: 0, from: 0 };
+const task = { what: "captioning", done: 0, total: 0, note: "", from: 0 };
 
 describe("progressLine", () => {
   it("shows the time of what has no known end", () => {
@@ -27,5 +27,14 @@ describe("progressLine", () => {
     expect(progressLine({ ...task, what: "loading", done: 12_400_000, total: 28_700_000 }, 0, false)).toBe(
       "loading 12 of 29 MB",
     );
+  });
+
+  it("ends with the note, before there is an estimate and after it", () => {
+    const noted = { ...task, what: "training", note: "812 tokens/s, 64 images/s" };
+    expect(progressLine({ ...noted, done: 4, total: 8 }, 0, false)).toBe("training 4 of 8, 812 tokens/s, 64 images/s");
+    expect(progressLine({ ...noted, done: 4, total: 8 }, 8000, false)).toBe(
+      "training 4 of 8, 8 s left, 812 tokens/s, 64 images/s",
+    );
+    expect(progressLine(noted, 3000, true)).toBe("training … 3 s, 812 tokens/s, 64 images/s");
   });
 });

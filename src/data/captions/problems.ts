@@ -1,0 +1,62 @@
+// What is wrong with a data set: said and counted, never a reason to stop in the middle.
+
+/** A row that cannot be read, a caption that is left out, or an image that is not there. */
+export type ProblemKind = "row" | "caption" | "image";
+
+export interface Problem {
+  readonly kind: ProblemKind;
+  readonly file: string;
+  /** From 1; undefined where the file has no lines (one JSON document, a .tar). */
+  readonly line: number | undefined;
+  /** The whole sentence, with file and line. */
+  readonly message: string;
+}
+
+export interface Problems {
+  readonly counts: Readonly<Record<ProblemKind, number>>;
+  /** The first MAX_SHOWN; the rest is only counted. */
+  readonly first: readonly Problem[];
+}
+
+/** Enough to see what is wrong with a file; a broken file of a million rows would say the same a million times. */
+const MAX_SHOWN = 20;
+/** Values in messages are cut: files are hostile. */
+const MAX_VALUE = 60;
+
+/** Where something stands in a file: its line, or a word such as "annotations[3]". */
+export type Where = number | string;
+
+/** Collects problems while a file is read. */
+export class ProblemLog implements Problems {
+  readonly counts: Record<ProblemKind, number> = { row: 0, caption: 0, image: 0 };
+  readonly first: Problem[] = [];
+
+  /** @param file what messages call the data set */
+  constructor(readonly file: string) {}
+
+  /** @param what ends the sentence "FILE, line 3: …" */
+  add(kind: ProblemKind, where: Where, what: string, file = this.file): void {
+    this.counts[kind]++;
+    if (this.first.length >= MAX_SHOWN) return;
+    const line = typeof where === "number" ? where : undefined;
+    const place = line === undefined ? where : `line ${line}`;
+    this.first.push({ kind, file, line, message: `${file}, ${place}: ${what}.` });
+  }
+}
+
+/** One sentence with the counts, such as "2 rows could not be read and 1 image is missing"; "" where all is well. */
+export function problemSummary({ counts }: Problems): string {
+  const parts = [
+    [counts.row, "row could not be read", "rows could not be read"],
+    [counts.caption, "caption was left out", "captions were left out"],
+    [counts.image, "image is missing", "images are missing"],
+  ] as const;
+  const said = parts.filter(([n]) => n > 0).map(([n, one, many]) => `${n} ${n === 1 ? one : many}`);
+  return said.length < 2 ? said.join() : `${said.slice(0, -1).join(", ")} and ${said.at(-1)}`;
+}
+
+/** A value from outside in a message, cut short. */
+export function shown(value: unknown): string {
+  const text = value === undefined ? "missing" : JSON.stringify(value);
+  return text.length > MAX_VALUE ? `${text.slice(0, MAX_VALUE)}…` : text;
+}

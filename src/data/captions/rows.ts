@@ -1,0 +1,97 @@
+import { ClipCapError } from "../../runtime/errors.js";
+import type { CaptionedImage, Picture, Split } from "./dataset.js";
+import { type NormaliseOptions, normaliseCaption } from "./normalise.js";
+import { type ProblemLog, problemSummary, shown, type Where } from "./problems.js";
+
+/** What readers make of one row, entry or sample: some captions of one image. */
+export interface CaptionRow {
+  /** Name of the image; rows of the same name belong together. */
+  readonly id: string;
+  /** Where the image may lie, as paths in the folder of images with "/"; the first that exists is taken. */
+  readonly places: readonly string[];
+  readonly captions: readonly string[];
+  readonly split?: Split | undefined;
+  readonly where: Where;
+}
+
+/** Where images are looked up; undefined where none of the places exists. */
+export type FindPicture = (places: readonly string[]) => Promise<Picture | undefined>;
+
+/** GPT-2's 1,024 positions hold some 4,000 characters of English; the longest COCO caption has 250. */
+const MAX_CAPTION = 4000;
+/** COCO's evaluation server has 40 captions an image. */
+const MAX_CAPTIONS = 1000;
+/** An image takes some 500 bytes here; the largest public caption sets that fit one disk have three million. */
+const MAX_IMAGES = 5_000_000;
+
+interface Gathered {
+  readonly places: readonly string[];
+  readonly captions: string[];
+  split: Split | undefined;
+  readonly where: Where;
+}
+
+/**
+ * The images that rows describe, in the order in which they first occur. Captions are normalised; what cannot be used is
+ * said in `problems`. Throws "bad-input" where not one image with a caption is left.
+ */
+export async function collectImages(
+  rows: AsyncIterable<CaptionRow> | Iterable<CaptionRow>,
+  problems: ProblemLog,
+  find: FindPicture,
+  normalise: NormaliseOptions = {},
+): Promise<CaptionedImage[]> {
+  const gathered = new Map<string, Gathered>();
+  for await (const row of rows) gather(gathered, row, problems, normalise);
+  const images: CaptionedImage[] = [];
+  for (const [id, { places, captions, split, where }] of gathered) {
+    if (captions.length === 0) continue; // said where the captions were left out
+    const picture = await find(places);
+    if (picture) images.push({ id, captions, split, ...picture });
+    else problems.add("image", where, `the image ${shown(id)} does not exist`);
+  }
+  if (images.length > 0) return images;
+  const reason = problemSummary(problems) || "it is empty";
+  const example = problems.first[0] ? ` First: ${problems.first[0].message}` : "";
+  throw new ClipCapError("bad-input", `${problems.file} gives no image with a caption: ${reason}.${example}`);
+}
+
+function gather(images: Map<string, Gathered>, row: CaptionRow, problems: ProblemLog, normalise: NormaliseOptions) {
+  const { id, places, where, split } = row;
+  const outside = [id, ...places].find((path) => !isInside(path));
+  if (outside !== undefined) {
+    problems.add("row", where, `${shown(outside)} is no path inside the folder of images`);
+    return;
+  }
+  let image = images.get(id);
+  if (!image) {
+    if (images.size === MAX_IMAGES) {
+      throw new ClipCapError("bad-input", `${problems.file} has more than ${MAX_IMAGES} images; split it.`);
+    }
+    images.set(id, (image = { places, captions: [], split, where }));
+  }
+  if (split !== undefined && (image.split ??= split) !== split) {
+    problems.add("row", where, `${shown(id)} is in "${image.split}" and in "${split}"; it stays in "${image.split}"`);
+  }
+  if (row.captions.length === 0) problems.add("caption", where, `${shown(id)} has no caption`);
+  for (const text of row.captions) {
+    const caption = usable(text, image, normalise);
+    if (typeof caption === "string") image.captions.push(caption);
+    else problems.add("caption", where, caption.fault);
+  }
+}
+
+function usable(text: string, image: Gathered, normalise: NormaliseOptions): string | { readonly fault: string } {
+  if (text.length > MAX_CAPTION) {
+    return { fault: `a caption of ${text.length} characters is longer than the limit of ${MAX_CAPTION}` };
+  }
+  if (text.includes("\ufffd")) return { fault: `the caption ${shown(text)} is not UTF-8; convert the file` };
+  if (image.captions.length === MAX_CAPTIONS) return { fault: `the image has more than ${MAX_CAPTIONS} captions` };
+  const caption = normaliseCaption(text, normalise);
+  return caption.trim() === "" ? { fault: `the caption ${shown(text)} is empty` } : caption;
+}
+
+/** Data from elsewhere must not reach files outside the folder of images, on any system. */
+function isInside(path: string): boolean {
+  return path !== "" && !/^[/\\]|^[A-Za-z]:|\0/.test(path) && !path.split(/[\\/]/).includes("..");
+}

@@ -1,0 +1,222 @@
+// CLIP embeddings that are computed once per image. A folder of shards, each a safetensors file that is complete or absent:
+//   NNNNNN-xxxxxxxx.safetensors   "embeddings" F32 [images, width]; metadata: "fingerprint" of the model, and as JSON lists
+//                                 "ids" and "stamps" of the images, row by row
+// Of an id that occurs twice the later shard counts, so that a changed image is simply added again.
+import { randomBytes } from "node:crypto";
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { ClipCapError } from "../runtime/errors.js";
+import { arrayEntry, writeSafetensors } from "../weights/node-safetensors.js";
+import { fileError, openFile } from "../weights/node-source.js";
+import { openSafetensors } from "../weights/safetensors.js";
+
+/** What embeddings belong to. */
+export interface EmbeddingModel {
+  /** Equal for equal weights and preprocessing, and only then. */
+  readonly fingerprint: string;
+  /** Numbers per embedding. */
+  readonly width: number;
+}
+
+export interface EmbeddingEntry {
+  readonly id: string;
+  /** Changes when the image may have changed. */
+  readonly stamp: string;
+  /** `width` finite numbers. */
+  readonly embedding: Float32Array;
+}
+
+/** All embeddings side by side, for searching. */
+export interface EmbeddingTable {
+  readonly ids: readonly string[];
+  /** [ids.length, width] */
+  readonly vectors: Float32Array;
+}
+
+interface Shard {
+  readonly ids: readonly string[];
+  readonly stamps: readonly string[];
+  /** [ids.length, width] */
+  readonly vectors: Float32Array;
+}
+
+interface Row {
+  readonly shard: Shard;
+  readonly index: number;
+}
+
+const SHARD_NAME = /^(\d{6})-[0-9a-f]{8}\.safetensors$/;
+
+/**
+ * Embeddings of one model on disk, all of them in memory while it is open (100,000 of 512 numbers take 205 MB). Killed at
+ * any moment it loses at most the shard being written. Several processes may add to one folder; each sees the others' shards
+ * when it opens it next.
+ */
+export class EmbeddingCache {
+  readonly #rows = new Map<string, Row>();
+  readonly #files: string[] = [];
+  #next = 0;
+
+  private constructor(
+    readonly folder: string,
+    readonly model: EmbeddingModel,
+  ) {}
+
+  /**
+   * Reads the shards in `folder`, which need not exist.
+   * @throws ClipCapError bad-input where they belong to another model, bad-weights where one is damaged, io
+   */
+  static async open(folder: string, model: EmbeddingModel): Promise<EmbeddingCache> {
+    const cache = new EmbeddingCache(folder, model);
+    for (const name of await shardNames(folder)) {
+      cache.#include(await readShard(join(folder, name), model));
+      cache.#files.push(name);
+      cache.#next = Number(SHARD_NAME.exec(name)![1]) + 1;
+    }
+    return cache;
+  }
+
+  /** Images. */
+  get size(): number {
+    return this.#rows.size;
+  }
+
+  /** The embedding of an image as it is now, a view to be read only; undefined where it is unknown or has changed. */
+  get(id: string, stamp: string): Float32Array | undefined {
+    const row = this.#rows.get(id);
+    if (row === undefined || row.shard.stamps[row.index] !== stamp) return undefined;
+    return this.#vector(row);
+  }
+
+  /**
+   * Writes the entries as one shard; afterwards they are known. Each call makes a file: add some hundreds at once.
+   * @throws ClipCapError bad-input for a wrong width, NaN or infinity (nothing is written then), io
+   */
+  async add(entries: readonly EmbeddingEntry[]): Promise<void> {
+    if (entries.length === 0) return;
+    const { width } = this.model;
+    const vectors = new Float32Array(entries.length * width);
+    entries.forEach(({ id, embedding }, i) => {
+      checkEmbedding(id, embedding, width);
+      vectors.set(embedding, i * width);
+    });
+    await this.#write({ ids: entries.map(({ id }) => id), stamps: entries.map(({ stamp }) => stamp), vectors });
+  }
+
+  /** All embeddings in the order in which their images were first added, to be read only. Without a copy when compacted. */
+  table(): EmbeddingTable {
+    const { width } = this.model;
+    const [first] = this.#rows.values();
+    if (this.#files.length === 1 && first?.shard.ids.length === this.size) return first.shard;
+    const vectors = new Float32Array(this.size * width);
+    let at = 0;
+    for (const row of this.#rows.values()) vectors.set(this.#vector(row), width * at++);
+    return { ids: [...this.#rows.keys()], vectors };
+  }
+
+  /** Makes one shard of all, without embeddings that were replaced, so that the next opening reads one file. */
+  async compact(): Promise<void> {
+    if (this.#files.length < 2) return;
+    const old = [...this.#files];
+    const stamps = [...this.#rows.values()].map(({ shard, index }) => shard.stamps[index]!);
+    await this.#write({ ...this.table(), stamps });
+    // Killed before the end of this, the old shards repeat what the new one says.
+    for (const name of old) await rm(join(this.folder, name), { force: true });
+    this.#files.splice(0, old.length);
+  }
+
+  async #write(shard: Shard): Promise<void> {
+    const { fingerprint, width } = this.model;
+    const number = String(this.#next++).padStart(6, "0");
+    // Another process may be at the same number.
+    const name = `${number}-${randomBytes(4).toString("hex")}.safetensors`;
+    const entry = arrayEntry({ name: "embeddings", dtype: "F32", shape: [shard.ids.length, width] }, shard.vectors);
+    const metadata = { fingerprint, ids: JSON.stringify(shard.ids), stamps: JSON.stringify(shard.stamps) };
+    await writeSafetensors(join(this.folder, name), [entry], metadata);
+    this.#files.push(name);
+    this.#include(shard);
+  }
+
+  #include(shard: Shard): void {
+    shard.ids.forEach((id, index) => {
+      this.#rows.set(id, { shard, index });
+    });
+  }
+
+  #vector({ shard, index }: Row): Float32Array {
+    const { width } = this.model;
+    return shard.vectors.subarray(index * width, (index + 1) * width);
+  }
+}
+
+function checkEmbedding(id: string, embedding: Float32Array, width: number): void {
+  if (embedding.length !== width) {
+    throw new ClipCapError("bad-input", `The embedding of ${id} has ${embedding.length} numbers instead of ${width}.`);
+  }
+  const wrong = findNonFinite(embedding);
+  if (wrong < 0) return;
+  throw new ClipCapError(
+    "bad-input",
+    `The embedding of ${id} has ${embedding[wrong]} at position ${wrong}; it was not kept. Check the model's weights.`,
+  );
+}
+
+/** A plain loop: `every` takes half a second over 100,000 embeddings. */
+function findNonFinite(values: Float32Array): number {
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return i;
+  return -1;
+}
+
+async function shardNames(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === "ENOENT") return [];
+    throw fileError(folder, cause);
+  });
+  return names.filter((name) => SHARD_NAME.test(name)).sort();
+}
+
+async function readShard(path: string, { fingerprint, width }: EmbeddingModel): Promise<Shard> {
+  const source = await openFile(path);
+  try {
+    const file = await openSafetensors(source);
+    if (file.metadata.fingerprint !== fingerprint) {
+      throw new ClipCapError(
+        "bad-input",
+        `${path} holds embeddings of another model; give another folder or delete it.`,
+      );
+    }
+    const shape = file.tensors.get("embeddings")?.shape ?? [];
+    if (shape.length !== 2 || shape[1] !== width) {
+      throw new ClipCapError(
+        "bad-input",
+        `${path} holds embeddings of shape [${shape}], not of ${width} numbers each.`,
+      );
+    }
+    const ids = texts(file.metadata.ids);
+    const stamps = texts(file.metadata.stamps);
+    if (ids?.length !== shape[0] || stamps?.length !== shape[0]) throw damaged(path, "its lists of images do not fit");
+    const vectors = await file.readF32("embeddings");
+    if (findNonFinite(vectors) >= 0) throw damaged(path, "it holds NaN or infinity");
+    return { ids: ids!, stamps: stamps!, vectors };
+  } catch (error) {
+    throw error instanceof ClipCapError && error.code === "bad-weights" ? damaged(path, error.message) : error;
+  } finally {
+    await source.close();
+  }
+}
+
+function damaged(path: string, what: string): ClipCapError {
+  return new ClipCapError(
+    "bad-weights",
+    `${path} is damaged; delete it, and its images are embedded again (${what.replace(/\.$/, "")}).`,
+  );
+}
+
+function texts(json: string | undefined): string[] | undefined {
+  try {
+    const list: unknown = JSON.parse(json ?? "");
+    return Array.isArray(list) && list.every((item) => typeof item === "string") ? list : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -14,7 +14,7 @@ const FOLDERS = ["src", "scripts", "test", "bench", "examples", "web"];
 const BROWSER_ENTRY = "src/index.ts";
 const MAX_LINES = 400;
 
-const LEAVES = ["data", "weights", "metrics"];
+const LEAVES = ["data", "weights", "metrics", "pages"];
 /** The layers that files of a layer may import besides their own. "api" is src/index.ts and src/node.ts. */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   runtime: [],
@@ -23,6 +23,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   data: ["runtime", ...LEAVES],
   weights: ["runtime", ...LEAVES],
   metrics: ["runtime", ...LEAVES],
+  pages: ["runtime", ...LEAVES],
   models: ["kernels", "runtime", ...LEAVES],
   train: ["models", "kernels", "runtime", ...LEAVES],
   api: ["node", "train", "models", "kernels", "runtime", ...LEAVES],

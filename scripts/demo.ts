@@ -7,6 +7,8 @@ import { basename, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { ClipCap, ClipCapError, decodeImage, modelFolder, openDevice } from "../src/node.js";
+import { type Html, html } from "../src/pages/html.js";
+import { htmlPage } from "../src/pages/node-page.js";
 
 const PICTURES = fileURLToPath(new URL("../examples/pictures/", import.meta.url));
 /** Where npm was called, so that `npm run demo -- my.jpg` finds my.jpg there. */
@@ -50,49 +52,36 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
+const STYLE = `
+main { display: grid; gap: 2rem 1.5rem; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); margin: 2rem 0; }
+figure { margin: 0; }
+img { display: block; width: 100%; aspect-ratio: 4 / 3; object-fit: cover; border-radius: 0.4rem; }
+figcaption { margin-top: 0.6rem; font-size: 1.05rem; }
+small { display: block; color: var(--quiet); overflow-wrap: anywhere; }
+footer { color: var(--quiet); font-size: 0.9rem; max-width: 46rem; }
+`;
+
 /** One file with everything in it. */
 async function page(results: readonly Result[], model: string, adapter: string): Promise<string> {
-  const figures = await Promise.all(results.map(figure));
-  return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Captions by clipcap-webgpu</title>
-<style>
-  :root { color-scheme: light dark; }
-  body { margin: 2.5rem auto; padding: 0 1.5rem; max-width: 70rem; font: 1rem/1.5 system-ui, sans-serif; }
-  h1 { margin: 0; font-size: 1.6rem; }
-  main { display: grid; gap: 2rem 1.5rem; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); margin: 2rem 0; }
-  figure { margin: 0; }
-  img { display: block; width: 100%; aspect-ratio: 4 / 3; object-fit: cover; border-radius: 0.4rem; }
-  figcaption { margin-top: 0.6rem; font-size: 1.05rem; }
-  small { display: block; color: light-dark(#666, #999); overflow-wrap: anywhere; }
-  footer { color: light-dark(#555, #aaa); font-size: 0.9rem; max-width: 46rem; }
-</style>
-<h1>What the model sees</h1>
+  const body = html`<h1>What the model sees</h1>
 <main>
-${figures.join("\n")}
+${await Promise.all(results.map(figure))}
 </main>
 <footer>
-  <p>Captions by ${escapeHtml(model)}; computed with WebGPU on ${escapeHtml(adapter)}.</p>
-  <p>The model is small (18.7 million parameters) and was trained from nothing on few photos: it knows dogs, grass,
-  snow, water, beaches, people and their shirts, and makes up the rest. Larger models do better.</p>
-</footer>
-</html>
-`;
+<p>Captions by ${model}; computed with WebGPU on ${adapter}.</p>
+<p>The model is small (18.7 million parameters) and was trained from nothing on few photos: it knows dogs, grass, snow,
+water, beaches, people and their shirts, and makes up the rest. Larger models do better.</p>
+</footer>`;
+  return htmlPage({ title: "Captions by clipcap-webgpu", style: STYLE, body });
 }
 
-async function figure({ file, caption }: Result): Promise<string> {
+async function figure({ file, caption }: Result): Promise<Html> {
   const picture = sharp(file, { density: 96 }).autoOrient().resize({ width: WIDTH, withoutEnlargement: true });
   const jpeg = await picture.flatten({ background: "white" }).jpeg({ quality: 82 }).toBuffer();
-  return `<figure>
-  <img src="data:image/jpeg;base64,${jpeg.toString("base64")}" alt="${escapeHtml(caption)}">
-  <figcaption>${escapeHtml(caption)}<small>${escapeHtml(basename(file))}</small></figcaption>
+  return html`<figure>
+<img src="data:image/jpeg;base64,${jpeg.toString("base64")}" alt="${caption}">
+<figcaption>${caption}<small>${basename(file)}</small></figcaption>
 </figure>`;
-}
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 
 try {

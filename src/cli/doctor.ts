@@ -38,6 +38,7 @@ const PACKAGES: Readonly<Record<string, { readonly needed: boolean; readonly ser
   webgpu: { needed: true, serves: "the GPU in Node" },
   sharp: { needed: true, serves: "decoding images" },
   "@huggingface/hub": { needed: false, serves: "clipcap fetch" },
+  uplot: { needed: false, serves: "clipcap report" },
 };
 const OLDEST_NODE = [20, 19] as const;
 const MEGABYTE = 2 ** 20;

@@ -4,8 +4,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, normalize, sep } from "node:path";
-import { fileURLToPath } from "node:url";
-import { type BrowserContext, chromium } from "playwright-core";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { type BrowserContext, chromium, type Page } from "playwright-core";
 import { build } from "vite";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -34,6 +34,11 @@ export interface Chromium {
    * small model. Throws with everything the page reported if `run` rejects, the page logs an error, or a request fails.
    */
   runInPage<Args, Result>(entry: string, args: Args): Promise<Result>;
+  /**
+   * Opens a file from disk, as a double click does. `complaints` grows by whatever goes wrong in the page, and by every
+   * request but those for the file and data in it.
+   */
+  openFile(path: string, scheme?: "light" | "dark"): Promise<{ page: Page; complaints: readonly string[] }>;
   close(): Promise<void>;
 }
 
@@ -54,6 +59,7 @@ export async function openChromium(): Promise<Chromium> {
   });
   return {
     runInPage: (entry, args) => runInPage(context, entry, args),
+    openFile: (path, scheme) => openFile(context, path, scheme),
     close: async () => {
       await context.close();
       rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
@@ -66,12 +72,7 @@ async function runInPage<Args, Result>(context: BrowserContext, entry: string, a
   const server = createServer((request, response) => serve(script, request, response));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const page = await context.newPage();
-  const complaints: string[] = [];
-  page.on("console", (message) => message.type() === "error" && complaints.push(`console: ${message.text()}`));
-  page.on("pageerror", (error) => complaints.push(`uncaught: ${error.message}`));
-  page.on("crash", () => complaints.push("the page crashed"));
-  page.on("requestfailed", (request) => complaints.push(`${request.url()}: ${request.failure()?.errorText}`));
-  page.on("response", (reply) => reply.status() >= 400 && complaints.push(`${reply.url()}: status ${reply.status()}`));
+  const complaints = watch(page);
   try {
     await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
     // As text, because a test runner rewrites an `import()` that it sees.
@@ -84,6 +85,29 @@ async function runInPage<Args, Result>(context: BrowserContext, entry: string, a
     server.closeAllConnections();
     server.close();
   }
+}
+
+async function openFile(context: BrowserContext, path: string, scheme: "light" | "dark" = "light") {
+  const page = await context.newPage();
+  await page.emulateMedia({ colorScheme: scheme });
+  const complaints = watch(page);
+  const { href } = pathToFileURL(path);
+  page.on("request", (request) => {
+    if (request.url() !== href && !request.url().startsWith("data:")) complaints.push(`request: ${request.url()}`);
+  });
+  await page.goto(href);
+  return { page, complaints };
+}
+
+/** What goes wrong in a page, from now on. */
+function watch(page: Page): string[] {
+  const complaints: string[] = [];
+  page.on("console", (message) => message.type() === "error" && complaints.push(`console: ${message.text()}`));
+  page.on("pageerror", (error) => complaints.push(`uncaught: ${error.message}`));
+  page.on("crash", () => complaints.push("the page crashed"));
+  page.on("requestfailed", (request) => complaints.push(`${request.url()}: ${request.failure()?.errorText}`));
+  page.on("response", (reply) => reply.status() >= 400 && complaints.push(`${reply.url()}: status ${reply.status()}`));
+  return complaints;
 }
 
 /** The entry and all it imports as one ES module, unminified so that errors can be read. */

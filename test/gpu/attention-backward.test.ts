@@ -2,11 +2,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type AttentionCase, attentionCases } from "../../src/kernels/attention/attention.cases.js";
 import { type AttentionVariant, attention, chooseVariant, packedQkv } from "../../src/kernels/attention/attention.js";
 import { attentionBackwardRef } from "../../src/kernels/attention/attention.ref.js";
+import type { Dropout } from "../../src/kernels/dropout/dropout.js";
 import { add } from "../../src/kernels/rows/rows.js";
 import type { Device } from "../../src/runtime/device.js";
 import { Program } from "../../src/runtime/program.js";
 import type { Tensor } from "../../src/runtime/tensor.js";
-import { elementsOf, type Inputs, inputs, views } from "./attention-inputs.js";
+import { elementsOf, type Inputs, inputs, views, withMask } from "./attention-inputs.js";
 import { leaf, nmse, runGradients, testDevice, upload, values } from "./harness.js";
 
 const TOLERANCE = 1e-9;
@@ -56,7 +57,7 @@ describe("the gradients of attention", () => {
   for (const c of attentionCases) {
     it(c.name, async () => {
       const data = inputs(c);
-      const expected = attentionBackwardRef(data.q, data.k, data.v, cotangent(c), c);
+      const expected = attentionBackwardRef(data.q, data.k, data.v, cotangent(c), withMask(c));
       for (const { name, device } of devices) {
         const chosen = chooseVariant(c.headSize % 4 === 0, device);
         for (const variant of new Set([chosen, "tile"] as const)) {
@@ -95,13 +96,13 @@ describe("the backward of attention records", () => {
     return list;
   }
 
-  function separate(wanted: string): string[] {
+  function separate(wanted: string, dropout?: Dropout): string[] {
     return recorded((p) => {
       const view = (name: string) => {
         const tensor = p.persistent(name, [10, 16], "f32", { requiresGrad: wanted.includes(name) });
         return { tensor, offset: 0, row: 16, batch: 80, head: 8 };
       };
-      const y = attention(p, view("q"), view("k"), view("v"), { ...shape, variant: "tile" });
+      const y = attention(p, view("q"), view("k"), view("v"), { ...shape, dropout, variant: "tile" });
       p.backward(y, p.persistent("dy", [10, 16]));
     });
   }
@@ -118,6 +119,16 @@ describe("the backward of attention records", () => {
       "d a.q: attention.dq.tile.vec4f.d8",
       "d a.k: attention.dk.tile.vec4f.d8",
     ]);
+  });
+
+  it("other kernels under dropout, but not at rate 0", () => {
+    expect(separate("v", { rate: 0.1, seed: 1, site: 2 })).toEqual([
+      "a: attention.tile.vec4f.d8.lse.drop",
+      "d a: attention.delta.vec4f",
+      "d a.v: attention.dv.tile.vec4f.d8.drop",
+    ]);
+    expect(separate("qkv", { rate: 0, seed: 1, site: 2 })).toEqual(separate("qkv"));
+    expect(() => separate("v", { rate: 1, seed: 1, site: 2 })).toThrow("a: a dropout rate of 1 is not in [0, 1)");
   });
 
   it("one gradient for packed q, k and v inside a program, with no addition", () => {

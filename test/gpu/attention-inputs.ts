@@ -1,6 +1,7 @@
 import type { AttentionCase } from "../../src/kernels/attention/attention.cases.js";
 import type { HeadsView } from "../../src/kernels/attention/attention.js";
-import type { HeadsData } from "../../src/kernels/attention/attention.ref.js";
+import type { AttentionShape, HeadsData } from "../../src/kernels/attention/attention.ref.js";
+import { dropoutMask } from "../../src/kernels/dropout/dropout.ref.js";
 import type { Tensor } from "../../src/runtime/tensor.js";
 import { values } from "./harness.js";
 
@@ -34,6 +35,14 @@ export function inputs(c: AttentionCase): Inputs {
     return { data: fill(name, B * H * T * D), offset: 0, row: D, batch: H * T * D, head: T * D };
   };
   return { q: heads("q", Tq), k: heads("k", Tk), v: heads("v", Tk) };
+}
+
+/** The case as the reference takes it: with the mask itself, not where it comes from. */
+export function withMask({ dropout, ...c }: AttentionCase): AttentionShape {
+  if (!dropout) return c;
+  const { rate, seed, site } = dropout;
+  const keep = dropoutMask(c.batch * c.heads * c.queries * c.keys, rate, seed, site);
+  return { ...c, dropped: { rate, keep } };
 }
 
 /** Views of the tensors that `tensorOf` makes of the matrices, each made once. */

@@ -18,7 +18,7 @@ import {
 import { attentionRef, cachedAttentionRef, type HeadsData } from "../../src/kernels/attention/attention.ref.js";
 import type { Device } from "../../src/runtime/device.js";
 import { Program } from "../../src/runtime/program.js";
-import { inputs, views } from "./attention-inputs.js";
+import { inputs, views, withMask } from "./attention-inputs.js";
 import { nmse, runOp, testDevice, upload, values } from "./harness.js";
 
 const TOLERANCE = 1e-9;
@@ -77,7 +77,7 @@ describe("attention", () => {
   for (const c of attentionCases) {
     it(c.name, async () => {
       const data = inputs(c);
-      const expected = attentionRef(data.q, data.k, data.v, c);
+      const expected = attentionRef(data.q, data.k, data.v, withMask(c));
       for (const { name, device } of devices) {
         const chosen = chooseVariant(c.headSize % 4 === 0, device);
         for (const variant of new Set([chosen, "tile"] as const)) {

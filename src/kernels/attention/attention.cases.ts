@@ -7,6 +7,7 @@ export interface AttentionCase {
   readonly headSize: number;
   readonly causal: boolean;
   readonly keyLengths?: readonly number[];
+  readonly dropout?: { readonly rate: number; readonly seed: number; readonly site: number };
   /** `packed`: one q|k|v matrix; `split`: q, and one k|v matrix; `heads`: three [B, H, T, D]. */
   readonly layout: "packed" | "split" | "heads";
   /** Inputs lie in (-amplitude, amplitude); 11 at D = 64 makes scores of about +-80. */
@@ -65,6 +66,50 @@ export const attentionCases: readonly AttentionCase[] = [
   { ...one, name: "largest head", queries: 3, keys: 18, heads: 1, headSize: 240, layout: "split" },
   { ...one, name: "D = 5", batch: 2, queries: 10, keys: 10, heads: 3, headSize: 5, causal: true },
   { ...one, name: "D = 1", queries: 4, keys: 4, heads: 2, headSize: 1 },
+  {
+    ...one,
+    name: "GPT-2 fine-tuning",
+    batch: 2,
+    queries: 26,
+    keys: 26,
+    heads: 12,
+    headSize: 64,
+    causal: true,
+    dropout: { rate: 0.1, seed: 5, site: 4 },
+  },
+  {
+    ...one,
+    name: "dropout with lengths",
+    batch: 3,
+    queries: 19,
+    keys: 19,
+    heads: 3,
+    headSize: 8,
+    causal: true,
+    keyLengths: [19, 1, 7],
+    dropout: { rate: 0.5, seed: 4_294_967_295, site: 1 },
+  },
+  {
+    ...one,
+    name: "dropout, cross-length",
+    batch: 2,
+    queries: 7,
+    keys: 21,
+    heads: 4,
+    headSize: 16,
+    layout: "split",
+    dropout: { rate: 0.3, seed: 0, site: 0 },
+  },
+  {
+    ...one,
+    name: "dropout, D = 5",
+    batch: 2,
+    queries: 10,
+    keys: 10,
+    heads: 3,
+    headSize: 5,
+    dropout: { rate: 0.9, seed: 1, site: 7 },
+  },
 ];
 
 export interface CachedAttentionCase {

@@ -15,11 +15,21 @@ export interface AttentionShape {
   readonly headSize: number;
   readonly causal: boolean;
   readonly keyLengths?: ArrayLike<number>;
+  /** `keep` [B, H, Tq, Tk]: the probabilities that stay. */
+  readonly dropped?: { readonly rate: number; readonly keep: readonly boolean[] };
+}
+
+/** m_ij, by which dropout multiplies p_ij: 0 or 1 / (1 - rate). */
+function kept(o: AttentionShape, b: number, h: number, i: number, j: number): number {
+  if (!o.dropped) return 1;
+  const { rate, keep } = o.dropped;
+  return keep[((b * o.heads + h) * o.queries + i) * o.keys + j] ? 1 / (1 - rate) : 0;
 }
 
 /**
  * out[b, i, h, :] = sum_j softmax_j(q_i . k_j / sqrt(D)) v_j over the keys j that query i sees: j < keyLengths[b], and
- * j <= i + Tk - Tq when causal. A query that sees nothing gives zeros. Returns f64 [B*Tq, H*D].
+ * j <= i + Tk - Tq when causal. A query that sees nothing gives zeros. Dropout multiplies each probability by m_ij after
+ * the softmax. Returns f64 [B*Tq, H*D].
  */
 export function attentionRef(q: HeadsData, k: HeadsData, v: HeadsData, o: AttentionShape): Float64Array {
   const { batch: B, queries: Tq, keys: Tk, heads: H, headSize: D } = o;
@@ -33,7 +43,10 @@ export function attentionRef(q: HeadsData, k: HeadsData, v: HeadsData, o: Attent
         const key = (j: number) => Array.from({ length: D }, (_, d) => at(k, b, j, h, d));
         const value = (j: number) => Array.from({ length: D }, (_, d) => at(v, b, j, h, d));
         const query = Array.from({ length: D }, (_, d) => at(q, b, i, h, d));
-        out.set(attendRef(query, key, value, seen), ((b * Tq + i) * H + h) * D);
+        out.set(
+          attendRef(query, key, value, seen, (j) => kept(o, b, h, i, j)),
+          ((b * Tq + i) * H + h) * D,
+        );
       }
     }
   }
@@ -46,6 +59,7 @@ function attendRef(
   key: (j: number) => readonly number[],
   value: (j: number) => readonly number[],
   seen: number,
+  factor: (j: number) => number = () => 1,
 ): Float64Array {
   const out = new Float64Array(query.length);
   const scores: number[] = [];
@@ -58,7 +72,7 @@ function attendRef(
   const total = weights.reduce((a, b) => a + b, 0);
   for (let j = 0; j < seen; j++) {
     value(j).forEach((x, d) => {
-      out[d]! += (weights[j]! / total) * x;
+      out[d]! += (weights[j]! / total) * factor(j) * x;
     });
   }
   return out;
@@ -66,8 +80,8 @@ function attendRef(
 
 /**
  * The gradients of attentionRef for dout [B*Tq, H*D], by the array that holds q, k or v and laid out as it is. With
- * p the probabilities of query i:  dv_j += p_j dout_i;  ds_j = p_j (dp_j - sum_n p_n dp_n) where dp_j = dout_i . v_j;
- * dq_i += ds_j k_j / sqrt(D);  dk_j += ds_j q_i / sqrt(D).
+ * p the probabilities of query i, m their factors under dropout:  dv_j += m_j p_j dout_i;
+ * ds_j = p_j (dp_j - sum_n p_n dp_n) where dp_j = m_j dout_i . v_j;  dq_i += ds_j k_j / sqrt(D);  dk_j += ds_j q_i / sqrt(D).
  */
 export function attentionBackwardRef(
   q: HeadsData,
@@ -96,12 +110,12 @@ export function attentionBackwardRef(
     const top = scores.reduce((a, s) => Math.max(a, s), Number.NEGATIVE_INFINITY);
     const total = scores.reduce((sum, s) => sum + Math.exp(s - top), 0);
     const p = scores.map((s) => Math.exp(s - top) / total);
-    const dp = p.map((_, j) => inner(dout, row * D, v.data, start(v, j)));
+    const dp = p.map((_, j) => kept(o, b, h, i, j) * inner(dout, row * D, v.data, start(v, j)));
     const delta = p.reduce((sum, pj, j) => sum + pj * dp[j]!, 0);
     for (let j = 0; j < seen; j++) {
       const ds = p[j]! * (dp[j]! - delta) * scale;
       for (let d = 0; d < D; d++) {
-        dv[start(v, j) + d]! += p[j]! * dout[row * D + d]!;
+        dv[start(v, j) + d]! += kept(o, b, h, i, j) * p[j]! * dout[row * D + d]!;
         dq[start(q, i) + d]! += ds * k.data[start(k, j) + d]!;
         dk[start(k, j) + d]! += ds * q.data[start(q, i) + d]!;
       }

@@ -5,6 +5,7 @@ import type { Program, Scalar } from "../../runtime/program.js";
 import type { Gradients } from "../../runtime/tape.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import { type Contribution, contribute } from "../contribution.js";
+import { type Dropout, dropoutUniforms } from "../dropout/dropout.js";
 import { elementGrid, VECTOR_TYPE, type Vector } from "../grid.js";
 import { lanesKernel, MAX_HEAD_SIZE, tileKernel } from "./attention.wgsl.js";
 import { type GradientOf, lanesBackwardKernel, rowsBackwardKernel, tileBackwardKernel } from "./backward.wgsl.js";
@@ -33,6 +34,8 @@ export interface AttentionOptions {
   readonly causal: boolean;
   /** u32 [B]: sequence b sees the keys j < keyLengths[b]. */
   readonly keyLengths?: Tensor;
+  /** Of the probabilities, after the softmax: element (b, h, i, j) of [B, H, Tq, Tk]. A rate of 0 is no dropout. */
+  readonly dropout?: Dropout;
   readonly label: string;
   readonly variant?: AttentionVariant;
 }
@@ -72,8 +75,10 @@ export function attention(p: Program, q: HeadsView, k: HeadsView, v: HeadsView, 
   const aligned = [D, ...[q, k, v].flatMap((x) => [x.offset, x.row, x.batch, x.head])].every((n) => n % 4 === 0);
   const width = aligned ? 4 : 1;
   const variant = o.variant ?? chooseVariant(aligned, p.device);
+  const drop = o.dropout && dropoutUniforms(o.dropout, o.label);
+  const traits = { keepsLse, drops: drop !== undefined };
   const kernel =
-    variant === "lanes" ? lanesKernel(D, p.device.lanes, keepsLse) : tileKernel(D, VECTOR_TYPE[width], keepsLse);
+    variant === "lanes" ? lanesKernel(D, p.device.lanes, traits) : tileKernel(D, VECTOR_TYPE[width], traits);
   const out = p.transient(o.label, [B * Tq, H * D]);
   const lse = keepsLse ? p.transient(`${o.label}.lse`, [B * Tq, H]) : undefined;
   p.dispatch({
@@ -81,12 +86,18 @@ export function attention(p: Program, q: HeadsView, k: HeadsView, v: HeadsView, 
     label: o.label,
     // Without lengths the kernel reads none, but a binding needs a buffer.
     tensors: { q: q.tensor, k: k.tensor, v: v.tensor, lengths: o.keyLengths ?? q.tensor, out, ...(lse && { lse }) },
-    uniforms: { ...sizes(o, width), ...strides("q", q, width), ...strides("k", k, width), ...strides("v", v, width) },
+    uniforms: {
+      ...sizes(o, width),
+      ...strides("q", q, width),
+      ...strides("k", k, width),
+      ...strides("v", v, width),
+      ...drop,
+    },
     workgroups: grid(Tq, variant, p.device, o),
     flops: 4 * B * H * Tq * Tk * D,
   });
   p.differentiate(out, inputs, (dout, gradients) => {
-    backward(p, { q, k, v, out, lse: lse!, dout }, { ...o, variant, width }, gradients);
+    backward(p, { q, k, v, out, lse: lse!, dout }, { ...o, variant, width, drop }, gradients);
   });
   return out;
 }
@@ -94,6 +105,7 @@ export function attention(p: Program, q: HeadsView, k: HeadsView, v: HeadsView, 
 interface ChosenOptions extends AttentionOptions {
   readonly variant: AttentionVariant;
   readonly width: Vector;
+  readonly drop: ReturnType<typeof dropoutUniforms>;
 }
 
 interface Differentiated {
@@ -138,13 +150,15 @@ function viewBackward(
   o: ChosenOptions,
   to: Contribution,
 ): void {
-  const { batch: B, queries: Tq, keys: Tk, heads: H, headSize: D, variant, width } = o;
+  const { batch: B, queries: Tq, keys: Tk, heads: H, headSize: D, variant, width, drop } = o;
+  const drops = drop !== undefined;
   const dout: HeadsView = { tensor: x.dout, offset: 0, row: H * D, batch: Tq * H * D, head: D };
   const query = { scores: x.q, values: dout };
   const key = { scores: x.k, values: x.v };
   const [own, other] = of === "q" ? [query, key] : [key, query];
   p.dispatch({
-    kernel: variant === "lanes" ? lanesBackwardKernel(of, D, p.device.lanes) : tileBackwardKernel(of, D, width),
+    kernel:
+      variant === "lanes" ? lanesBackwardKernel(of, D, p.device.lanes, drops) : tileBackwardKernel(of, D, width, drops),
     label: `d ${o.label}.${of}`,
     tensors: {
       own: own.scores.tensor,
@@ -161,6 +175,7 @@ function viewBackward(
       ...strides("ownValue", own.values, width),
       ...strides("other", other.scores, width),
       ...strides("otherValue", other.values, width),
+      ...drop,
       ...to.uniforms,
     },
     workgroups: grid(of === "q" ? Tq : Tk, variant, p.device, o),
@@ -316,17 +331,20 @@ const HEAD_SIZES = [8, 16, 64, 96, 128, 160, 200];
 /** Every kernel of this op, for the WGSL check. */
 export function attentionKernels(): KernelSpec[] {
   const vectors = [4, 1] as const;
+  const either = [false, true];
+  const forward = either.flatMap((drops) => either.map((keepsLse) => ({ drops, keepsLse })));
+  const backward = GRADIENTS.flatMap((of) => either.map((drops) => ({ of, drops })));
   return [
     ...vectors.flatMap((v) => [storeKvKernel(VECTOR_TYPE[v]), rowsBackwardKernel(v)]),
     ...HEAD_SIZES.flatMap((D) => [
       ...[4, 8].flatMap((lanes) => [
-        ...[false, true].map((keepsLse) => lanesKernel(D, lanes, keepsLse)),
-        ...GRADIENTS.map((of) => lanesBackwardKernel(of, D, lanes)),
+        ...forward.map((traits) => lanesKernel(D, lanes, traits)),
+        ...backward.map(({ of, drops }) => lanesBackwardKernel(of, D, lanes, drops)),
         cachedLanesKernel(D, lanes),
       ]),
       ...vectors.flatMap((v) => [
-        ...[false, true].map((keepsLse) => tileKernel(D, VECTOR_TYPE[v], keepsLse)),
-        ...GRADIENTS.map((of) => tileBackwardKernel(of, D, v)),
+        ...forward.map((traits) => tileKernel(D, VECTOR_TYPE[v], traits)),
+        ...backward.map(({ of, drops }) => tileBackwardKernel(of, D, v, drops)),
         cachedGroupKernel(D, VECTOR_TYPE[v]),
       ]),
     ]),

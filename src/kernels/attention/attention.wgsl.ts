@@ -1,4 +1,5 @@
 import { type KernelSpec, read, type UniformField, write } from "../../runtime/kernel.js";
+import { DROPOUT_FIELDS, KEEP_WGSL } from "../dropout/dropout.wgsl.js";
 
 /**
  * Strides and offsets count elements of the bound type: vec4f, or f32 where D or an offset is not a multiple of 4.
@@ -35,6 +36,36 @@ const bindings = (type: string, keepsLse: boolean) => [
   ...(keepsLse ? [write("lse")] : []),
 ];
 
+/** What training asks of the forward; a kernel without it has no trace of it. */
+export interface ForwardTraits {
+  /** Keep the log-sum-exp of the scores. */
+  readonly keepsLse: boolean;
+  /** Drop probabilities. */
+  readonly drops: boolean;
+}
+
+/** What dropout of the probabilities adds to a kernel. */
+export interface DropParts {
+  readonly name: string;
+  readonly uniforms: readonly UniformField[];
+  /** `kept(b, h, i, j)` = 0 or 1 / (1 - rate), by which p_ij is multiplied after the softmax. */
+  readonly functions: string;
+  /** Words that stand only in a kernel that drops. */
+  readonly only: (words: string) => string;
+}
+
+export function dropParts(drops: boolean): DropParts {
+  if (!drops) return { name: "", uniforms: [], functions: "", only: () => "" };
+  return { name: ".drop", uniforms: DROPOUT_FIELDS, functions: KEPT_WGSL, only: (words) => words };
+}
+
+/** Element (b, h, i, j) of the mask [B, H, Tq, Tk]. */
+const KEPT_WGSL = /* wgsl */ `
+${KEEP_WGSL}
+fn kept(b: u32, h: u32, i: u32, j: u32) -> f32 {
+  return select(0.0, u.scale, keep4(vec4u(((b * u.heads + h) * u.queries + i) * u.keys + j)).x);
+}`;
+
 /** The log-sum-exp of a query's scores, from which the backward computes the probabilities again. */
 const keepLse = (keepsLse: boolean) => /* wgsl */ `
 fn keepLse(row: u32, top: f32, total: f32) { ${keepsLse ? "lse[row] = top + log(max(total, 1e-30));" : ""} }`;
@@ -61,12 +92,13 @@ export const MAX_HEAD_SIZE = 240;
  * A workgroup of 64 for 16 queries of one head, tiles of 16 keys in workgroup memory: an invocation scores four keys
  * for its query, then owns every fourth element of that query's output. Any D, any offsets.
  */
-export function tileKernel(D: number, element: "vec4f" | "f32", keepsLse: boolean): KernelSpec {
+export function tileKernel(D: number, element: "vec4f" | "f32", { keepsLse, drops }: ForwardTraits): KernelSpec {
   const N = element === "vec4f" ? D / 4 : D;
+  const drop = dropParts(drops);
   return {
-    name: `attention.tile.${element}.d${D}${keepsLse ? ".lse" : ""}`,
+    name: `attention.tile.${element}.d${D}${keepsLse ? ".lse" : ""}${drop.name}`,
     bindings: bindings(element, keepsLse),
-    uniforms: UNIFORMS,
+    uniforms: [...UNIFORMS, ...drop.uniforms],
     constants: { D, N, OWN: Math.ceil(N / 4) },
     aliases: { Element: element },
     workgroup: [64, 1, 1],
@@ -75,7 +107,7 @@ var<workgroup> tile: array<Element, 16u * N>;
 var<workgroup> scores: array<f32, 256>;
 ${VISIBLE_KEYS}
 ${keepLse(keepsLse)}
-${INNER[element]}
+${INNER[element]}${drop.functions}
 @compute fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let row = local / 4u;
   let part = local % 4u;
@@ -119,7 +151,7 @@ ${INNER[element]}
     for (var x = 0u; x < min(16u, end - first); x++) {
       let p = select(0.0, exp(scores[row * 16u + x] - newTop), first + x < n);
       total += p;
-      for (var o = 0u; o < OWN; o++) { acc[o] += p * tile[x * N + min(part + o * 4u, N - 1u)]; }
+      for (var o = 0u; o < OWN; o++) { acc[o] += p${drop.only(" * kept(b, h, i, first + x)")} * tile[x * N + min(part + o * 4u, N - 1u)]; }
     }
     workgroupBarrier();
   }
@@ -140,19 +172,20 @@ ${INNER[element]}
  * KEYS is the least that gives every lane a load: at D = 64, one key at a time takes 0.33 ms of both cores for a layer
  * of CLIP B/32 (lavapipe, 8 lanes), four keys 0.99 ms because registers spill.
  */
-export function lanesKernel(D: number, lanes: number, keepsLse: boolean): KernelSpec {
+export function lanesKernel(D: number, lanes: number, { keepsLse, drops }: ForwardTraits): KernelSpec {
   const N = D / 4;
+  const drop = dropParts(drops);
   const KEYS = Math.max(1, Math.floor(lanes / N));
   return {
-    name: `attention.lanes${lanes}.d${D}${keepsLse ? ".lse" : ""}`,
+    name: `attention.lanes${lanes}.d${D}${keepsLse ? ".lse" : ""}${drop.name}`,
     bindings: bindings("vec4f", keepsLse),
-    uniforms: UNIFORMS,
+    uniforms: [...UNIFORMS, ...drop.uniforms],
     constants: { D, N, KEYS, LANES: lanes, LOADS: Math.ceil((KEYS * N) / lanes) },
     workgroup: [lanes, 1, 1],
     enables: ["subgroups"],
     body: /* wgsl */ `
 ${VISIBLE_KEYS}
-${keepLse(keepsLse)}
+${keepLse(keepsLse)}${drop.functions}
 @compute fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let i = min(group.x * LANES + lane, u.queries - 1u);
   let h = group.y;
@@ -189,7 +222,7 @@ ${keepLse(keepsLse)}
     total *= keep;
     for (var x = 0u; x < KEYS; x++) {
       scores[x] = select(0.0, exp(scores[x] - newTop), first + x < n);
-      total += scores[x];
+      total += scores[x];${drop.only(" scores[x] *= kept(b, h, i, first + x);")}
     }
     for (var x = 0u; x < LOADS; x++) {
       let f = x * LANES + lane;

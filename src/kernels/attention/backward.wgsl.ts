@@ -1,13 +1,15 @@
 import { type KernelSpec, read, type UniformField, write } from "../../runtime/kernel.js";
 import { contributionParts } from "../contribution.js";
 import { ELEMENT_WGSL, ELEMENTS_PER_GROUP, VECTOR_TYPE, type Vector } from "../grid.js";
-import { INNER, VISIBLE_KEYS } from "./attention.wgsl.js";
+import { type DropParts, dropParts, INNER, VISIBLE_KEYS } from "./attention.wgsl.js";
 
 /*
  * The forward, for query i and key j of one head:
  *   s_ij = q_i . k_j / sqrt(D);   p_ij = exp(s_ij - lse_i);   out_i = sum_j p_ij v_j
  * Its backward, with dp_ij = dout_i . v_j, delta_i = sum_j p_ij dp_ij = dout_i . out_i and ds_ij = p_ij (dp_ij - delta_i):
  *   dq_i = sum_j ds_ij k_j / sqrt(D);   dk_j = sum_i ds_ij q_i / sqrt(D);   dv_j = sum_i p_ij dout_i
+ * Under dropout with m_ij = 0 or 1 / (1 - rate), out_i = sum_j m_ij p_ij v_j: then dp_ij = m_ij dout_i . v_j, delta_i is
+ * dout_i . out_i still, and dv_j = sum_i m_ij p_ij dout_i.
  *
  * All three are one kernel: a row of the `own` side (queries for dq, keys for dk and dv) walks over the rows of the
  * `other` side that it sees or is seen by. Each side has two vectors per row: that of the scores (q or k) and that of
@@ -54,8 +56,12 @@ const bindings = (vector: Vector) => {
 
 const sides = (of: GradientOf) => ({ OWN_KEYS: of !== "q", VALUES: of === "v" });
 
-const WALK = /* wgsl */ `
-${VISIBLE_KEYS}
+/** Argument of `weight` in a kernel that drops: m_ij for own row r and another. */
+const keptPair = (drop: DropParts, r: string, another: string) =>
+  drop.only(`, kept(b, h, select(${r}, ${another}, OWN_KEYS), select(${another}, ${r}, OWN_KEYS))`);
+
+const walk = (drop: DropParts) => /* wgsl */ `
+${VISIBLE_KEYS}${drop.functions}
 fn ownCount() -> u32 { return select(u.queries, u.keys, OWN_KEYS); }
 fn otherCount() -> u32 { return select(u.keys, u.queries, OWN_KEYS); }
 
@@ -80,27 +86,28 @@ fn statistics(b: u32, h: u32, i: u32) -> vec2f {
 
 // p_ij for dv, ds_ij for dq and dk. Rounding may put s above lse by a little, and pairs that do not meet have any s:
 // exp of either must not overflow.
-fn weight(row: vec2f, s: f32, dp: f32) -> f32 {
+fn weight(row: vec2f, s: f32, dp: f32${drop.only(", kept: f32")}) -> f32 {
   let p = exp(min(s - row.x, 0.0));
-  return select(p * (dp - row.y), p, VALUES);
+  return select(p * (dp${drop.only(" * kept")} - row.y), p${drop.only(" * kept")}, VALUES);
 }
 `;
 
 /** As the forward's tile kernel: a workgroup of 64 for 16 own rows, tiles of 16 other rows. Any D, any offsets. */
-export function tileBackwardKernel(of: GradientOf, D: number, vector: Vector): KernelSpec {
+export function tileBackwardKernel(of: GradientOf, D: number, vector: Vector, drops: boolean): KernelSpec {
   const N = D / vector;
+  const drop = dropParts(drops);
   const element = VECTOR_TYPE[vector];
   return {
-    name: `attention.d${of}.tile.${element}.d${D}`,
+    name: `attention.d${of}.tile.${element}.d${D}${drop.name}`,
     bindings: bindings(vector),
-    uniforms: UNIFORMS,
+    uniforms: [...UNIFORMS, ...drop.uniforms],
     constants: { D, N, OWN: Math.ceil(N / 4), ...sides(of) },
     aliases: contributionParts(vector).aliases,
     workgroup: [64, 1, 1],
     body: /* wgsl */ `
 var<workgroup> tile: array<V, 16u * N>;
 var<workgroup> weights: array<f32, 256>;
-${WALK}
+${walk(drop)}
 ${INNER[element]}
 ${contributionParts(vector).functions}
 fn loadOther(start: u32, first: u32, local: u32) {
@@ -146,7 +153,7 @@ fn loadOtherValue(start: u32, first: u32, local: u32) {
     }
     for (var x = 0u; x < 4u; x++) {
       let at = part + x * 4u;
-      let w = weight(statistics(b, h, select(r, first + at, OWN_KEYS)), s[x] / sqrt(f32(D)), dp[x]);
+      let w = weight(statistics(b, h, select(r, first + at, OWN_KEYS)), s[x] / sqrt(f32(D)), dp[x]${keptPair(drop, "r", "first + at")});
       weights[row * 16u + at] = select(0.0, w, first + at >= mine.x && first + at < mine.y);
     }
     workgroupBarrier();
@@ -175,19 +182,20 @@ fn loadOtherValue(start: u32, first: u32, local: u32) {
  * other rows together and hand them round by shuffles. D is a multiple of 4. For 8 sequences of 26, 12 heads of 64,
  * causal, processor time on lavapipe, 8 lanes: forward 1.41 ms, delta 0.19, dq 1.89, dk 1.69, dv 1.26.
  */
-export function lanesBackwardKernel(of: GradientOf, D: number, lanes: number): KernelSpec {
+export function lanesBackwardKernel(of: GradientOf, D: number, lanes: number, drops: boolean): KernelSpec {
   const N = D / 4;
+  const drop = dropParts(drops);
   const TILE = Math.max(1, Math.floor(lanes / N));
   return {
-    name: `attention.d${of}.lanes${lanes}.d${D}`,
+    name: `attention.d${of}.lanes${lanes}.d${D}${drop.name}`,
     bindings: bindings(4),
-    uniforms: UNIFORMS,
+    uniforms: [...UNIFORMS, ...drop.uniforms],
     aliases: contributionParts(4).aliases,
     constants: { D, N, TILE, LANES: lanes, LOADS: Math.ceil((TILE * N) / lanes), ...sides(of) },
     workgroup: [lanes, 1, 1],
     enables: ["subgroups"],
     body: /* wgsl */ `
-${WALK}
+${walk(drop)}
 ${contributionParts(4).functions}
 @compute fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let r = min(group.x * LANES + lane, ownCount() - 1u);
@@ -227,7 +235,7 @@ ${contributionParts(4).functions}
       }
       var row = ownRow;
       if (OWN_KEYS) { row = statistics(b, h, first + x); }
-      let w = weight(row, dot(s, vec4f(1.0)), dot(dp, vec4f(1.0)));
+      let w = weight(row, dot(s, vec4f(1.0)), dot(dp, vec4f(1.0))${keptPair(drop, "r", "first + x")});
       weights[x] = select(0.0, w, first + x >= mine.x && first + x < mine.y);
     }
     if (VALUES) { tile = valueTile; }

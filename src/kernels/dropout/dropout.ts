@@ -7,14 +7,30 @@ import { dropoutKernel } from "./dropout.wgsl.js";
 
 const KERNEL = dropoutKernel();
 
-export interface DropoutOptions {
+export interface Dropout {
   /** Probability that an element becomes zero, in [0, 1). */
   readonly rate: number;
   /** u32; a scalar that changes at each training step. */
   readonly seed: number | Scalar;
   /** u32, different for each dropout of a model, so that no two share a mask. */
   readonly site: number;
+}
+
+export interface DropoutOptions extends Dropout {
   readonly label: string;
+}
+
+/**
+ * Values of DROPOUT_FIELDS, or nothing for a rate of 0, at which a kernel without dropout does.
+ * @throws RangeError when the rate is not in [0, 1).
+ */
+export function dropoutUniforms(
+  { rate, seed, site }: Dropout,
+  label: string,
+): Record<string, number | Scalar> | undefined {
+  if (!(rate >= 0 && rate < 1)) throw new RangeError(`${label}: a dropout rate of ${rate} is not in [0, 1)`);
+  if (rate === 0) return undefined;
+  return { seed, site, threshold: Math.floor(rate * 2 ** 32), scale: 1 / (1 - rate) };
 }
 
 /**
@@ -23,31 +39,24 @@ export interface DropoutOptions {
  * @throws RangeError when the rate is not in [0, 1).
  */
 export function dropout(p: Program, x: Tensor, o: DropoutOptions): Tensor {
-  if (!(o.rate >= 0 && o.rate < 1)) throw new RangeError(`${o.label}: a dropout rate of ${o.rate} is not in [0, 1)`);
-  if (o.rate === 0) return x;
+  const drop = dropoutUniforms(o, o.label);
+  if (!drop) return x;
   const y = p.transient(o.label, x.shape);
   const to = { tensors: { before: p.device.empty, dx: y }, uniforms: { has_before: 0, accumulate: 0 } } as const;
-  record(p, x, to, o, o.label);
+  record(p, x, to, drop, o.label);
   p.differentiate(y, [x], (dy, gradients) => {
-    contribute(p, gradients, x, `d ${o.label}`, (dx) => record(p, dy, dx, o, `d ${o.label}`));
+    contribute(p, gradients, x, `d ${o.label}`, (dx) => record(p, dy, dx, drop, `d ${o.label}`));
   });
   return y;
 }
 
-function record(p: Program, x: Tensor, to: Contribution, o: DropoutOptions, label: string): void {
+function record(p: Program, x: Tensor, to: Contribution, drop: Record<string, number | Scalar>, label: string): void {
   const count = Math.ceil(x.size / 4);
   p.dispatch({
     kernel: KERNEL,
     label,
     tensors: { x, ...to.tensors },
-    uniforms: {
-      count,
-      seed: o.seed,
-      site: o.site,
-      threshold: Math.floor(o.rate * 2 ** 32),
-      scale: 1 / (1 - o.rate),
-      ...to.uniforms,
-    },
+    uniforms: { count, ...drop, ...to.uniforms },
     workgroups: elementGrid(count, p.device),
     flops: x.size,
   });

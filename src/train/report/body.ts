@@ -5,6 +5,8 @@ import { type Run, type RunSummary, summarise } from "./summary.js";
 
 /** Rows of the table of training records: the curves show the rest. */
 const TABLE_ROWS = 40;
+/** Longest configuration that is shown, in characters; one of clipcap train has some 2,000. */
+const MAX_CONFIG = 20_000;
 const AXIS_NAMES = { step: "Steps", epoch: "Epochs", seconds: "Time" };
 
 /** The page's content. Everything can be read without scripts but the curves, whose numbers stand in tables. */
@@ -63,7 +65,8 @@ left out.</p>`,
 function curvesSection(runs: readonly Run[], charts: readonly Chart[]): Html {
   const recorded = (field: string) => runs.some(({ train, dev }) => [...train, ...dev].some((one) => field in one));
   const choices = Object.entries(AXIS_NAMES).filter(([field]) => recorded(field));
-  return html`<h2>Curves</h2>
+  return html`<section>
+<h2>Curves</h2>
 <form class="controls">
 <fieldset aria-label="Horizontal axis">
 ${choices.map(
@@ -72,17 +75,18 @@ ${choices.map(
 )}
 </fieldset>
 <label><input type="checkbox" name="logarithmic"> Logarithmic losses</label>
-<span class="quiet key">Thin: recorded · bold: smoothed · dots: dev<span class="mouse"> · drag to zoom, double-click for all</span></span>
 </form>
+<p class="quiet key">Thin: recorded · bold: smoothed · dots: dev<span class="mouse"> · drag to zoom, double-click for all</span></p>
 <div class="charts${runs.length > 1 ? " several" : ""}">
 ${charts.map(({ field, title }) => {
   const description = `${title} by step. ${runs.map((run) => describe(run, field)).join(" ")}`;
   return html`<figure class="chart card" data-field="${field}">
-<figcaption><h3>${title}</h3><output></output></figcaption>
+<figcaption><h3>${title}</h3><p class="values"></p></figcaption>
 <div class="plot" role="img" aria-label="${description}"></div>
 </figure>`;
 })}
-</div>`;
+</div>
+</section>`;
 }
 
 /** A curve in words, for those who do not see it. */
@@ -131,7 +135,9 @@ function eventsOf(runs: readonly Run[]): Html | "" {
 
 function configOf({ name, config }: Run): Html {
   const text = config === undefined ? "config.json is missing or broken." : JSON.stringify(config, null, 2);
-  return html`<details class="card"><summary>${name}</summary><pre>${text}</pre></details>`;
+  const shown =
+    text.length > MAX_CONFIG ? `${text.slice(0, MAX_CONFIG)}\n… ${text.length - MAX_CONFIG} more characters` : text;
+  return html`<details class="card"><summary>${name}</summary><pre>${shown}</pre></details>`;
 }
 
 /** Four digits; "–" for what was not recorded. */

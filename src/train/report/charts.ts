@@ -15,7 +15,7 @@ export interface Chart {
 export type Columns = Readonly<Record<string, readonly (number | null)[]>>;
 
 /** Most points of all runs' curves of one chart: some 6 characters each in every chart of the page. */
-const MAX_POINTS = 2400;
+const MAX_POINTS = 1600;
 /** No screen shows more along one curve. */
 const MAX_POINTS_OF_RUN = 800;
 

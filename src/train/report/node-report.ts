@@ -26,7 +26,7 @@ const MAX_RUNS = 8;
 /** A record of 250 bytes at each of a million steps, which is more than any run here can last. */
 const MAX_FILE_BYTES = 256 * 2 ** 20;
 /** All thumbnails of a page together, before base64. */
-const MAX_THUMBNAIL_BYTES = 256 * 2 ** 10;
+const MAX_THUMBNAIL_BYTES = 192 * 2 ** 10;
 const PNG_SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 
 /**

@@ -207,7 +207,7 @@ function drawAll() {
   for (const [i, figureElement] of document.querySelectorAll(".chart").entries()) {
     const chart = charts[i];
     const place = figureElement.querySelector(".plot");
-    const output = figureElement.querySelector("output");
+    const output = figureElement.querySelector(".values");
     if (chart && output && place instanceof HTMLElement) draw(chart, place, output, i === 0);
   }
 }

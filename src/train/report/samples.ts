@@ -2,9 +2,9 @@ import { type Html, html } from "../../pages/html.js";
 import type { PictureSamples } from "./run.js";
 import type { Run } from "./summary.js";
 
-/** Most pictures of a page, and most captions of one picture in one run, the last always among them. */
-const MAX_PICTURES = 48;
-const MAX_CAPTIONS = 50;
+/** Most pictures of a page, and most captions of one picture, those of all runs together: 200 bytes each. */
+const MAX_PICTURES = 24;
+const MAX_CAPTIONS = 48;
 /** Colours in style.ts. */
 const COLOURS = 8;
 
@@ -21,14 +21,16 @@ type Captions = PictureSamples["captions"];
 export function samplesSection(runs: readonly Run[]): Html | "" {
   const cards = cardsOf(runs);
   if (cards.length === 0) return "";
-  return html`<h2>Captions over time</h2>
+  return html`<section>
+<h2>Captions over time</h2>
 <form class="controls">
 <label for="moment">Captions at step</label> <input type="range" id="moment" min="0" max="0" value="0">
 <output for="moment"></output>
 </form>
 <div class="samples">
 ${cards.map((card) => sampleCard(card, runs.length > 1))}
-</div>`;
+</div>
+</section>`;
 }
 
 function cardsOf(runs: readonly Run[]): Card[] {
@@ -37,14 +39,19 @@ function cardsOf(runs: readonly Run[]): Card[] {
     for (const { id, references, captions } of pictures) {
       const before = cards.get(id) ?? { id, references, runs: [] };
       const thumbnail = before.thumbnail ?? thumbnails.get(id);
-      cards.set(id, { ...before, thumbnail, runs: [...before.runs, { run, name, captions: thin(captions) }] });
+      cards.set(id, {
+        ...before,
+        thumbnail,
+        runs: [...before.runs, { run, name, captions: thin(captions, MAX_CAPTIONS / runs.length) }],
+      });
     }
   }
   return [...cards.values()].slice(0, MAX_PICTURES);
 }
 
-function thin(captions: Captions): Captions {
-  const every = Math.ceil(captions.length / MAX_CAPTIONS);
+/** At most `most` captions, evenly and with the last. */
+function thin(captions: Captions, most: number): Captions {
+  const every = Math.ceil(captions.length / most);
   return captions.filter((_, i) => (captions.length - 1 - i) % every === 0);
 }
 

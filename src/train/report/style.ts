@@ -31,7 +31,7 @@ export const STYLE = `
 .controls fieldset label:has(:focus-visible) { outline: 2px solid var(--accent); outline-offset: -2px; }
 .controls input[type="range"] { flex: 1 1 6rem; min-width: 5rem; max-width: 40rem; accent-color: var(--accent); }
 .controls output { font-variant-numeric: tabular-nums; font-weight: 600; }
-.key { font-size: 0.85rem; }
+.key { margin: 0 0 0.6rem; font-size: 0.85rem; }
 @media (hover: none) { .key .mouse { display: none; } }
 
 .charts { display: grid; gap: 0.9rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); }
@@ -39,7 +39,7 @@ export const STYLE = `
 .chart:first-child { grid-column: 1 / -1; }
 .chart figcaption { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0.1rem 1rem; align-content: start; }
 .charts.several .chart:not(:first-child) figcaption { min-height: 3rem; }
-.chart output { display: flex; flex-wrap: wrap; gap: 0 0.9rem; font-size: 0.82rem; font-variant-numeric: tabular-nums; }
+.chart .values { margin: 0; display: flex; flex-wrap: wrap; gap: 0 0.9rem; font-size: 0.82rem; font-variant-numeric: tabular-nums; }
 .plot { height: 13rem; margin-top: 0.3rem; }
 .chart:first-child .plot { height: 20rem; }
 .u-cursor-pt { display: none; }

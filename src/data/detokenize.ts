@@ -19,6 +19,11 @@ function byteAlphabet(): Map<string, number> {
   return bytes;
 }
 
+/** The byte alphabet: a character for each byte 0 ... 255. */
+export function byteCharacters(): readonly string[] {
+  return [...BYTE_OF.keys()];
+}
+
 /** Bytes of a token written in the byte alphabet; a token with any other character stands for its own UTF-8. */
 export function tokenBytes(token: string): Uint8Array {
   const bytes = Array.from(token, (character) => BYTE_OF.get(character));

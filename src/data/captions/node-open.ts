@@ -1,37 +1,103 @@
-import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { ClipCapError } from "../../runtime/errors.js";
 import { fileError } from "../../weights/node-source.js";
 import type { DecodeOptions } from "../image/decode-node.js";
+import { type DocumentFormat, documentFormat, readDocument } from "./coco.js";
 import type { CaptionDataset } from "./dataset.js";
 import { readJsonLines } from "./json-lines.js";
-import { splitLines } from "./lines.js";
+import { splitLines, type TextLine } from "./lines.js";
+import { type DatasetFormat, findShards, type LineFormat, readJson, tellFormat, unknownFormat } from "./node-format.js";
 import { folderPictures } from "./node-pictures.js";
+import { readPieces, readSidecars } from "./node-sidecar.js";
+import { WebDataset } from "./node-webdataset.js";
 import type { NormaliseOptions } from "./normalise.js";
 import { ProblemLog } from "./problems.js";
-import { collectImages } from "./rows.js";
+import { type CaptionRow, collectImages, type FindPicture } from "./rows.js";
+import { readTable, readTokens } from "./tables.js";
 
 export interface OpenDatasetOptions extends DecodeOptions {
   /** Folder of the images. Default: the folder "images" or "Images" beside the data, else the folder of the data. */
   readonly images?: string | undefined;
-  readonly normalise?: NormaliseOptions;
+  /** Default: found from the content. */
+  readonly format?: DatasetFormat | undefined;
+  readonly normalise?: NormaliseOptions | undefined;
 }
 
 /**
  * Opens a data set of images with captions. Which images exist is checked here, by one listing per folder; the pictures
  * are read when they are decoded.
- * @param path JSON lines {"file", "captions", "split"?}, or a folder with captions.jsonl
+ * @param path a file or folder of FORMATS, a folder with captions.jsonl, or a pattern for shards
  * @throws ClipCapError not-found, io, bad-input (nothing usable in it; says why)
  */
 export async function openDataset(path: string, options: OpenDatasetOptions = {}): Promise<CaptionDataset> {
-  const file = (await isFolder(path)) ? join(path, "captions.jsonl") : path;
-  const { images: folder = await imagesBeside(file), normalise, ...decode } = options;
-  const find = await folderPictures(folder, decode);
-  const problems = new ProblemLog(file);
-  const rows = readJsonLines(splitLines(readPieces(file), problems), problems);
-  return { name: path, format: "jsonl", images: await collectImages(rows, problems, find, normalise), problems };
+  const { format } = options;
+  const shards = format === undefined || format === "webdataset" ? await findShards(path) : [];
+  if (shards.length > 0) return openShards(path, shards, options);
+  if (format === "webdataset") throw new ClipCapError("bad-input", `${path} holds no .tar shards; check the path.`);
+  const folder = await isFolder(path);
+  const listed = join(path, "captions.jsonl");
+  if (format === "sidecar" || (folder && !(await exists(listed)))) return openSidecars(path, options);
+  return openFile(path, folder ? listed : path, options);
 }
+
+async function openShards(name: string, shards: readonly string[], options: OpenDatasetOptions) {
+  const problems = new ProblemLog(name);
+  const data = new WebDataset(shards, options);
+  return collect(name, "webdataset", data.rows(problems), problems, data.find, options);
+}
+
+async function openSidecars(folder: string, options: OpenDatasetOptions) {
+  checkFormat(folder, "sidecar", options);
+  const problems = new ProblemLog(folder);
+  const rows = readSidecars(folder, problems);
+  return collect(folder, "sidecar", rows, problems, await folderPictures(folder, options), options);
+}
+
+async function openFile(name: string, file: string, options: OpenDatasetOptions): Promise<CaptionDataset> {
+  const told = options.format ?? (await tellFormat(file));
+  const find = await folderPictures(options.images ?? (await imagesBeside(file)), options);
+  const problems = new ProblemLog(file);
+  if (told === "jsonl" || told === "token" || told === "csv") {
+    const rows = LINE_READERS[told](splitLines(readPieces(file), problems), problems);
+    return collect(name, told, rows, problems, find, options);
+  }
+  const document = await readJson(file);
+  const format = documentFormat(document);
+  if (format === undefined) throw unknownFormat(file);
+  checkFormat(file, format, options);
+  return collect(name, format, readDocument(format, document, problems), problems, find, options);
+}
+
+async function collect(
+  name: string,
+  format: DatasetFormat,
+  rows: AsyncIterable<CaptionRow> | Iterable<CaptionRow>,
+  problems: ProblemLog,
+  find: FindPicture,
+  { normalise }: OpenDatasetOptions,
+): Promise<CaptionDataset> {
+  return { name, format, images: await collectImages(rows, problems, find, normalise), problems };
+}
+
+type LineReader = (lines: AsyncIterable<TextLine>, problems: ProblemLog) => AsyncIterable<CaptionRow>;
+
+const LINE_READERS: Readonly<Record<LineFormat, LineReader>> = {
+  jsonl: readJsonLines,
+  token: readTokens,
+  csv: readTable,
+};
+
+function checkFormat(file: string, found: DatasetFormat | DocumentFormat, { format }: OpenDatasetOptions): void {
+  if (format === undefined || format === found) return;
+  throw new ClipCapError("bad-input", `${file} has the format ${found}, not ${format}.`);
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
 
 async function isFolder(path: string): Promise<boolean> {
   const info = await stat(path).catch((cause) => {
@@ -46,12 +112,4 @@ async function imagesBeside(file: string): Promise<string> {
     if ((await stat(folder).catch(() => undefined))?.isDirectory()) return folder;
   }
   return dirname(file);
-}
-
-async function* readPieces(path: string): AsyncGenerator<Uint8Array> {
-  try {
-    yield* createReadStream(path);
-  } catch (cause) {
-    throw cause instanceof ClipCapError ? cause : fileError(path, cause);
-  }
 }

@@ -1,7 +1,7 @@
 import { ClipCapError } from "../../runtime/errors.js";
 import type { CaptionedImage, Picture, Split } from "./dataset.js";
 import { type NormaliseOptions, normaliseCaption } from "./normalise.js";
-import { type ProblemLog, problemSummary, shown, type Where } from "./problems.js";
+import { type ProblemKind, type ProblemLog, problemSummary, shown, type Where } from "./problems.js";
 
 /** What readers make of one row, entry or sample: some captions of one image. */
 export interface CaptionRow {
@@ -12,6 +12,8 @@ export interface CaptionRow {
   readonly captions: readonly string[];
   readonly split?: Split | undefined;
   readonly where: Where;
+  /** The file of `where`, if the data set has several. */
+  readonly file?: string;
 }
 
 /** Where images are looked up; undefined where none of the places exists. */
@@ -25,10 +27,10 @@ const MAX_CAPTIONS = 1000;
 const MAX_IMAGES = 5_000_000;
 
 interface Gathered {
-  readonly places: readonly string[];
+  /** The first row of the image. */
+  readonly row: CaptionRow;
   readonly captions: string[];
   split: Split | undefined;
-  readonly where: Where;
 }
 
 /**
@@ -44,11 +46,11 @@ export async function collectImages(
   const gathered = new Map<string, Gathered>();
   for await (const row of rows) gather(gathered, row, problems, normalise);
   const images: CaptionedImage[] = [];
-  for (const [id, { places, captions, split, where }] of gathered) {
+  for (const [id, { row, captions, split }] of gathered) {
     if (captions.length === 0) continue; // said where the captions were left out
-    const picture = await find(places);
+    const picture = await find(row.places);
     if (picture) images.push({ id, captions, split, ...picture });
-    else problems.add("image", where, `the image ${shown(id)} does not exist`);
+    else problems.add("image", row.where, `the image ${shown(id)} does not exist`, row.file);
   }
   if (images.length > 0) return images;
   const reason = problemSummary(problems) || "it is empty";
@@ -57,27 +59,25 @@ export async function collectImages(
 }
 
 function gather(images: Map<string, Gathered>, row: CaptionRow, problems: ProblemLog, normalise: NormaliseOptions) {
-  const { id, places, where, split } = row;
+  const { id, places, split } = row;
+  const report = (kind: ProblemKind, what: string) => problems.add(kind, row.where, what, row.file);
   const outside = [id, ...places].find((path) => !isInside(path));
-  if (outside !== undefined) {
-    problems.add("row", where, `${shown(outside)} is no path inside the folder of images`);
-    return;
-  }
+  if (outside !== undefined) return report("row", `${shown(outside)} is no path inside the folder of images`);
   let image = images.get(id);
   if (!image) {
     if (images.size === MAX_IMAGES) {
       throw new ClipCapError("bad-input", `${problems.file} has more than ${MAX_IMAGES} images; split it.`);
     }
-    images.set(id, (image = { places, captions: [], split, where }));
+    images.set(id, (image = { row, captions: [], split }));
   }
   if (split !== undefined && (image.split ??= split) !== split) {
-    problems.add("row", where, `${shown(id)} is in "${image.split}" and in "${split}"; it stays in "${image.split}"`);
+    report("row", `${shown(id)} is in "${image.split}" and in "${split}"; it stays in "${image.split}"`);
   }
-  if (row.captions.length === 0) problems.add("caption", where, `${shown(id)} has no caption`);
+  if (row.captions.length === 0) report("caption", `${shown(id)} has no caption`);
   for (const text of row.captions) {
     const caption = usable(text, image, normalise);
     if (typeof caption === "string") image.captions.push(caption);
-    else problems.add("caption", where, caption.fault);
+    else report("caption", caption.fault);
   }
 }
 

@@ -15,7 +15,7 @@ const FORMATS = new Set(["jpeg", "png", "webp", "gif", "heif", "tiff", "svg"]);
 const FORMAT_NAMES = "JPEG, PNG, WebP, GIF, AVIF, TIFF or SVG";
 
 /** Largest file that is read: an uncompressed 8-bit RGB TIFF of MAX_PIXELS is 537 MB. */
-const MAX_FILE_BYTES = 600_000_000;
+export const MAX_FILE_BYTES = 600_000_000;
 
 /** Drawings are programs: a few bytes of nested filters can cost minutes, so SVG is kept to what people draw. */
 const MAX_SVG_BYTES = 2 ** 20;

@@ -1,0 +1,129 @@
+import { readSplit } from "./json-lines.js";
+import { type ProblemLog, shown } from "./problems.js";
+import type { CaptionRow } from "./rows.js";
+
+/** JSON documents that are read whole: captions_*.json of COCO, the original's list, and Karpathy's splits. */
+export type DocumentFormat = "coco" | "coco-list" | "karpathy";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** Which of the formats a document has, by what it holds; undefined where by none. */
+export function documentFormat(document: unknown): DocumentFormat | undefined {
+  if (Array.isArray(document)) return "coco-list";
+  if (!isFields(document) || !Array.isArray(document.images)) return undefined;
+  if (Array.isArray(document.annotations)) return "coco";
+  return document.images.some((image) => isFields(image) && "sentences" in image) ? "karpathy" : undefined;
+}
+
+/** The rows of a document of the given format (of `documentFormat`). */
+export function readDocument(
+  format: DocumentFormat,
+  document: unknown,
+  problems: ProblemLog,
+): Generator<CaptionRow, void> {
+  const { images, annotations } = document as { readonly images: unknown[]; readonly annotations: unknown[] };
+  switch (format) {
+    case "coco":
+      return readCoco(images, annotations, problems);
+    case "coco-list":
+      return readCocoList(document as unknown[], problems);
+    case "karpathy":
+      return readKarpathy(images, problems);
+  }
+}
+
+/** One entry of a list in a document, with its place for messages. */
+interface Entry {
+  readonly fields: Fields;
+  readonly where: string;
+}
+
+function* entries(name: string, list: readonly unknown[], problems: ProblemLog): Generator<Entry> {
+  for (const [i, fields] of list.entries()) {
+    const where = `${name}[${i}]`;
+    if (isFields(fields)) yield { fields, where };
+    else problems.add("row", where, `${shown(fields)} is no object`);
+  }
+}
+
+/** {"images": [{id, file_name}], "annotations": [{image_id, id, caption}]}: captions in the order of their ids. */
+function* readCoco(images: unknown[], annotations: unknown[], problems: ProblemLog): Generator<CaptionRow, void> {
+  const names = new Map<unknown, string>();
+  const silent = new Map<unknown, string>();
+  for (const { fields, where } of entries("images", images, problems)) {
+    const { id, file_name: name } = fields;
+    if (typeof name !== "string") problems.add("row", where, `"file_name" must be a text, not ${shown(name)}`);
+    else names.set(id, name);
+    silent.set(id, where);
+  }
+  for (const { image_id, caption, where } of inOrder("annotations", annotations, problems)) {
+    silent.delete(image_id);
+    const name = names.get(image_id);
+    if (name === undefined) problems.add("row", where, `there is no image with the id ${shown(image_id)}`);
+    else yield { id: name, places: placesOf(name), captions: [caption], where };
+  }
+  for (const [id, where] of silent) {
+    const name = names.get(id);
+    if (name !== undefined) yield { id: name, places: [], captions: [], where };
+  }
+}
+
+/** [{image_id, id, caption}], as the original reads COCO: the file follows from the number, in train2014 or val2014. */
+function* readCocoList(list: unknown[], problems: ProblemLog): Generator<CaptionRow, void> {
+  for (const { image_id, caption, where } of inOrder("entry ", list, problems)) {
+    const number = String(image_id);
+    if (!/^\d{1,12}$/.test(number)) {
+      problems.add("row", where, `"image_id" must be a whole number, not ${shown(image_id)}`);
+      continue;
+    }
+    const digits = number.padStart(12, "0");
+    const names = ["train2014", "val2014"].map((folder) => `COCO_${folder}_${digits}.jpg`);
+    yield { id: digits, places: [...names.flatMap(placesOf), `${digits}.jpg`], captions: [caption], where };
+  }
+}
+
+interface Annotation {
+  readonly image_id: unknown;
+  readonly caption: string;
+  readonly where: string;
+}
+
+/** Entries with a caption, by "id" where all have a number for it: the files of COCO are in no order. */
+function inOrder(name: string, list: unknown[], problems: ProblemLog): Annotation[] {
+  const found: (Annotation & { readonly id: unknown })[] = [];
+  for (const { fields, where } of entries(name, list, problems)) {
+    const { image_id, id, caption } = fields;
+    if (typeof caption === "string") found.push({ id, image_id, caption, where });
+    else problems.add("row", where, `"caption" must be a text, not ${shown(caption)}`);
+  }
+  if (found.every(({ id }) => typeof id === "number")) found.sort((a, b) => (a.id as number) - (b.id as number));
+  return found;
+}
+
+/** {"images": [{filename, filepath?, split, sentences: [{raw}]}]}: dataset_coco, dataset_flickr8k, dataset_flickr30k. */
+function* readKarpathy(images: unknown[], problems: ProblemLog): Generator<CaptionRow, void> {
+  for (const { fields, where } of entries("images", images, problems)) {
+    const { filename, filepath, sentences, split: name } = fields;
+    const split = readSplit(name);
+    const captions = Array.isArray(sentences) ? sentences.map((sentence) => isFields(sentence) && sentence.raw) : [];
+    if (typeof filename !== "string") {
+      problems.add("row", where, `"filename" must be a text, not ${shown(filename)}`);
+    } else if (!captions.every((caption) => typeof caption === "string")) {
+      problems.add("row", where, `"sentences" must be a list of {"raw": "…"}, not ${shown(sentences)}`);
+    } else if (typeof split === "object") {
+      problems.add("row", where, split.fault);
+    } else {
+      const folder = typeof filepath === "string" ? [`${filepath}/${filename}`] : [];
+      yield { id: filename, places: [...folder, ...placesOf(filename)], captions, split, where };
+    }
+  }
+}
+
+/** COCO's images of 2014 lie together or in the folder that their names say. */
+function placesOf(name: string): readonly string[] {
+  const folder = /^COCO_((?:train|val|test)2014)_/.exec(name)?.[1];
+  return folder === undefined ? [name] : [name, `${folder}/${name}`];
+}

@@ -1,4 +1,5 @@
 import { attention, packedQkv } from "../kernels/attention/attention.js";
+import { type Dropout, dropout } from "../kernels/dropout/dropout.js";
 import { layerNorm } from "../kernels/layernorm/layernorm.js";
 import { linear } from "../kernels/matmul/matmul.js";
 import type { Program } from "../runtime/program.js";
@@ -25,6 +26,8 @@ export interface BlockWeights {
 export interface BlockOptions {
   readonly activation: Activation;
   readonly eps: number;
+  /** Of what each branch adds to the stream: the first at `site`, the second at `site` + 1. */
+  readonly dropout?: Dropout;
   readonly label: string;
 }
 
@@ -37,16 +40,23 @@ export function block(p: Program, x: Tensor, w: BlockWeights, o: BlockOptions, a
   const normed = layerNorm(p, x, w.norm1.weight, w.norm1.bias, { eps: o.eps, label: at("norm1") });
   const qkv = linear(p, normed, w.qkv.weight, { bias: w.qkv.bias, label: at("qkv") });
   const mixed = attend(qkv, at("attention"));
-  const y = linear(p, mixed, w.project.weight, { bias: w.project.bias, residual: x, label: at("project") });
+  const y = branch(p, x, mixed, w.project, at("project"), o.dropout);
   const again = layerNorm(p, y, w.norm2.weight, w.norm2.bias, { eps: o.eps, label: at("norm2") });
   const h = linear(p, again, w.fc1.weight, { bias: w.fc1.bias, activation: o.activation, label: at("fc1") });
-  return linear(p, h, w.fc2.weight, { bias: w.fc2.bias, residual: y, label: at("fc2") });
+  return branch(p, y, h, w.fc2, at("fc2"), o.dropout && { ...o.dropout, site: o.dropout.site + 1 });
+}
+
+/** x + dropout(linear h). */
+function branch(p: Program, x: Tensor, h: Tensor, w: LinearWeights, label: string, drop?: Dropout): Tensor {
+  if (!drop || drop.rate === 0) return linear(p, h, w.weight, { bias: w.bias, residual: x, label });
+  const added = linear(p, h, w.weight, { bias: w.bias, label });
+  return dropout(p, added, { ...drop, residual: x, label: `${label}.dropout` });
 }
 
 /** Attention inside sequences of T tokens, all of them present. */
 export function selfAttention(
   p: Program,
-  o: { batch: number; tokens: number; heads: number; causal: boolean },
+  o: { batch: number; tokens: number; heads: number; causal: boolean; dropout?: Dropout },
 ): Attend {
   return (qkv, label) => {
     const [q, k, v] = packedQkv(qkv, o.batch, o.tokens, o.heads);

@@ -1,4 +1,5 @@
 import { cachedAttention, type KvCache, storeKv } from "../kernels/attention/attention.js";
+import { type Dropout, dropout } from "../kernels/dropout/dropout.js";
 import { embedding } from "../kernels/embedding/embedding.js";
 import { layerNorm } from "../kernels/layernorm/layernorm.js";
 import { linear } from "../kernels/matmul/matmul.js";
@@ -41,11 +42,29 @@ export async function loadGpt2(w: WeightLoader, c: Gpt2Config): Promise<Gpt2> {
   return { config: c, wte, wpe, blocks, finalNorm: await w.norm("ln_f", C) };
 }
 
+/** Dropout while GPT-2 learns, with a seed for each step. */
+export type Gpt2Dropout = Omit<Dropout, "site">;
+
+/** The sites of its dropouts, all different. */
+const SITES = {
+  input: 0,
+  probabilities: (layer: number) => 3 * layer + 1,
+  /** And the next. */
+  branches: (layer: number) => 3 * layer + 2,
+} as const;
+
 /** x [rows, C] with positions added -> the residual stream after each block, the input first. */
-export function gpt2Blocks(p: Program, m: Gpt2, x: Tensor, attendIn: (layer: number) => Attend): Tensor[] {
+export function gpt2Blocks(
+  p: Program,
+  m: Gpt2,
+  x: Tensor,
+  attendIn: (layer: number) => Attend,
+  drop?: Gpt2Dropout,
+): Tensor[] {
   const hidden = [x];
   for (const [i, weights] of m.blocks.entries()) {
-    hidden.push(block(p, hidden[i]!, weights, { ...m.config, label: `gpt2.h${i}` }, attendIn(i)));
+    const dropout = drop && { ...drop, site: SITES.branches(i) };
+    hidden.push(block(p, hidden[i]!, weights, { ...m.config, dropout, label: `gpt2.h${i}` }, attendIn(i)));
   }
   return hidden;
 }
@@ -62,23 +81,37 @@ export function gpt2FinalNorm(p: Program, m: Gpt2, x: Tensor): Tensor {
 
 /**
  * Whole sequences x [B*T, C] (positions added), their keys and values stored from cache position 0 on in the rows
- * b*rowStride. Without caches it is a plain forward pass.
+ * b*rowStride. Without caches it is a plain forward pass. Dropout, where given, is that of training: of x, of the
+ * attention probabilities and of what each branch adds (embd, attn and resid_pdrop of the original).
  */
 export function gpt2Prefill(
   p: Program,
   m: Gpt2,
   x: Tensor,
-  o: { batch: number; tokens: number; caches?: readonly KvCache[]; rowStride?: number },
+  o: { batch: number; tokens: number; caches?: readonly KvCache[]; rowStride?: number; dropout?: Gpt2Dropout },
 ): Tensor[] {
   const { batch, tokens } = o;
   const { width, heads } = m.config;
-  const attend = selfAttention(p, { batch, tokens, heads, causal: true });
-  return gpt2Blocks(p, m, x, (layer) => (qkv, label) => {
-    const cache = o.caches?.[layer];
-    if (cache)
-      storeKv(p, qkv, cache, { batch, tokens, width, rowStride: o.rowStride ?? 1, start: 0, label: `${label}.store` });
-    return attend(qkv, label);
-  });
+  const drop = o.dropout;
+  const attendIn = (layer: number): Attend => {
+    const dropout = drop && { ...drop, site: SITES.probabilities(layer) };
+    const attend = selfAttention(p, { batch, tokens, heads, causal: true, dropout });
+    return (qkv, label) => {
+      const cache = o.caches?.[layer];
+      if (cache)
+        storeKv(p, qkv, cache, {
+          batch,
+          tokens,
+          width,
+          rowStride: o.rowStride ?? 1,
+          start: 0,
+          label: `${label}.store`,
+        });
+      return attend(qkv, label);
+    };
+  };
+  const input = drop ? dropout(p, x, { ...drop, site: SITES.input, label: "gpt2.dropout" }) : x;
+  return gpt2Blocks(p, m, input, attendIn, drop);
 }
 
 /** One new token per row: ids u32 [R], stored at cache `position` -> logits [R, V]. `keys` = position + 1. */

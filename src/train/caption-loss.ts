@@ -1,7 +1,7 @@
 import { crossEntropy } from "../kernels/crossentropy/crossentropy.js";
 import { embedding, gatherIndexed } from "../kernels/embedding/embedding.js";
 import { addPositions, concatRows } from "../kernels/rows/rows.js";
-import { type Gpt2, gpt2FinalNorm, gpt2Prefill } from "../models/gpt2.js";
+import { type Gpt2, type Gpt2Dropout, gpt2FinalNorm, gpt2Prefill } from "../models/gpt2.js";
 import { type Mapper, mapper } from "../models/mapper.js";
 import type { Program } from "../runtime/program.js";
 import type { Tensor } from "../runtime/tensor.js";
@@ -49,9 +49,16 @@ export function labelledRows(
 
 /**
  * ClipCap's objective: cross-entropy of every caption token given the image's prefix and the tokens before it.
- * clip [B, clipWidth] -> loss [1]. Gradients reach whatever asks for one: mapper, GPT-2, or what made `clip`.
+ * clip [B, clipWidth] -> loss [1]. Gradients reach whatever asks for one: mapper, GPT-2, or what made `clip`. Dropout is
+ * that of GPT-2 while it learns; the original runs a frozen GPT-2 without.
  */
-export function captionLoss(p: Program, m: { mapper: Mapper; gpt2: Gpt2 }, clip: Tensor, b: CaptionBatch): Tensor {
+export function captionLoss(
+  p: Program,
+  m: { mapper: Mapper; gpt2: Gpt2 },
+  clip: Tensor,
+  b: CaptionBatch,
+  { dropout }: { readonly dropout?: Gpt2Dropout } = {},
+): Tensor {
   const { gpt2 } = m;
   const { prefix } = mapper(p, m.mapper, clip); // [B*K, C]
   const K = prefix.rows / b.batch;
@@ -59,7 +66,7 @@ export function captionLoss(p: Program, m: { mapper: Mapper; gpt2: Gpt2 }, clip:
   const text = embedding(p, b.ids, gpt2.wte, { label: "gpt2.text" }); // [B*T, C]
   const joined = concatRows(p, prefix, text, { batch: b.batch, label: "gpt2.input" });
   const x = addPositions(p, joined, gpt2.wpe, { start: 0, period: length, label: "gpt2.positions" });
-  const hidden = gpt2Prefill(p, gpt2, x, { batch: b.batch, tokens: length });
+  const hidden = gpt2Prefill(p, gpt2, x, { batch: b.batch, tokens: length, dropout });
   const labelled = gatherIndexed(p, hidden.at(-1)!, b.rows, { label: "gpt2.labelled" }); // [N, C]
   const states = gpt2FinalNorm(p, gpt2, labelled);
   return crossEntropy(p, states, gpt2.wte, b.targets, { weights: b.weights, label: "loss" }).loss;

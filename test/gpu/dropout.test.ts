@@ -46,6 +46,22 @@ describe("dropout", () => {
     ).toBeLessThan(1e-13);
   });
 
+  it("adds a residual afterwards, whose gradient is the output's", async () => {
+    const [x, stream, dy] = [values("x", 42), values("stream", 42), values("dy", 42)];
+    for (const rate of [0.4, 0]) {
+      const [y, dx, dStream] = await runGradients(device, dy, (p) => {
+        const leaves = [leaf(p, "x", [6, 7], x), leaf(p, "stream", [6, 7], stream)] as const;
+        const y = dropout(p, leaves[0], { rate, seed: 3, site: 1, residual: leaves[1], label: "y" });
+        return { y, leaves };
+      });
+      const keep = dropoutMask(42, rate, 3, 1);
+      const expected = dropoutRef(x, keep, rate).map((v, i) => v + stream[i]!);
+      expect(nmse(y!, expected)).toBeLessThan(1e-13);
+      expect(nmse(dx!, dropoutRef(dy, keep, rate))).toBeLessThan(1e-13);
+      expect(dStream).toEqual(dy);
+    }
+  });
+
   it("takes the seed from a scalar at each run", async () => {
     const p = new Program(device, "step");
     const x = values("x", 64).map((v) => v + 2);

@@ -1,8 +1,11 @@
 import type { KernelSpec } from "../../runtime/kernel.js";
 import type { Program, Scalar } from "../../runtime/program.js";
 import type { Tensor } from "../../runtime/tensor.js";
+import { expectShape } from "../check.js";
 import { type Contribution, contribute } from "../contribution.js";
+import { addGradient } from "../gradient.js";
 import { elementGrid } from "../grid.js";
+import { add } from "../rows/rows.js";
 import { dropoutKernel } from "./dropout.wgsl.js";
 
 const KERNEL = dropoutKernel();
@@ -17,6 +20,8 @@ export interface Dropout {
 }
 
 export interface DropoutOptions extends Dropout {
+  /** Of x's shape; added afterwards. */
+  readonly residual?: Tensor;
   readonly label: string;
 }
 
@@ -35,16 +40,22 @@ export function dropoutUniforms(
 
 /**
  * y = x / (1 - rate) or, with probability `rate`, 0, element by element; any shape. The mask follows from the seed, the
- * site and the element's index alone. A rate of 0 records nothing and returns x.
+ * site and the element's index alone. A rate of 0 records no dropout and returns x (+ residual).
  * @throws RangeError when the rate is not in [0, 1).
  */
 export function dropout(p: Program, x: Tensor, o: DropoutOptions): Tensor {
   const drop = dropoutUniforms(o, o.label);
-  if (!drop) return x;
+  const { residual } = o;
+  if (residual) expectShape(o.label, residual, x.shape);
+  if (!drop) return residual ? add(p, residual, x, o) : x;
   const y = p.transient(o.label, x.shape);
-  const to = { tensors: { before: p.device.empty, dx: y }, uniforms: { has_before: 0, accumulate: 0 } } as const;
+  const to: Contribution = {
+    tensors: { before: residual ?? p.device.empty, dx: y },
+    uniforms: { has_before: residual ? 1 : 0, accumulate: 0 },
+  };
   record(p, x, to, drop, o.label);
-  p.differentiate(y, [x], (dy, gradients) => {
+  p.differentiate(y, [x, residual], (dy, gradients) => {
+    addGradient(p, gradients, residual, dy);
     contribute(p, gradients, x, `d ${o.label}`, (dx) => record(p, dy, dx, drop, `d ${o.label}`));
   });
   return y;

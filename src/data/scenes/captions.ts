@@ -101,7 +101,7 @@ export function checkCaption(caption: string, scene: Scene): Verdict {
   return score(swapped) > score(straight) ? swapped : straight;
 }
 
-/** The said objects are two of one kind at times: they are taken for those that they fit better, colours first. */
+/** Which of the two objects is meant by which words: those that fit better, kinds first, then colours. */
 function score({ objects, colours, relation }: Verdict): number {
   return (objects ? 4 : 0) + (colours ? 2 : 0) + (relation ? 1 : 0);
 }

@@ -72,7 +72,7 @@ export function splitOf({ background, objects }: Scene): Split {
   return tenth === 0 ? "test" : tenth === 1 ? "dev" : "train";
 }
 
-/** Scene and captions are made again whenever they are asked for: in 0.02 ms, while 100,000 of them take 60 MB. */
+/** Scene and captions are made again whenever they are asked for: 15 us, and memory for the numbers alone. */
 class DrawnScene implements SceneImage {
   readonly id: string;
 

@@ -123,6 +123,10 @@ describe("drawScene", () => {
     );
   });
 
+  test.each([0, -1, 0.5, 4097, Number.NaN])("refuses the size %d", (size) => {
+    expect(() => drawScene(scene, size)).toThrow(`a scene of ${size} pixels a side cannot be drawn; give 1 to 4096.`);
+  });
+
   test("a picture of another size is the same picture", () => {
     const [small, large] = [drawScene(scene), drawScene(scene, 256)];
     let difference = 0;

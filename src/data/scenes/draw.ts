@@ -1,3 +1,4 @@
+import { ClipCapError } from "../../runtime/errors.js";
 import type { RgbImage } from "../image/rgb.js";
 import { drawBackground } from "./backgrounds.js";
 import { DRAWINGS, outline, shade } from "./kinds.js";
@@ -7,11 +8,18 @@ import { type Scene, type SceneObject, SIDE } from "./scene.js";
 /** How far the line around an object reaches out of its parts, in units. */
 const OUTLINE = 0.7;
 
+/** 48 MB of pixels, finer than any screen. */
+const MAX_SIZE = 4096;
+
 /**
  * The scene as a square picture of `size` pixels a side, the same bytes in every engine; sizes other than the 64 that
  * models read show the same scene finer or coarser.
+ * @throws ClipCapError bad-input
  */
 export function drawScene(scene: Scene, size = 64): RgbImage {
+  if (!Number.isInteger(size) || size < 1 || size > MAX_SIZE) {
+    throw new ClipCapError("bad-input", `a scene of ${size} pixels a side cannot be drawn; give 1 to ${MAX_SIZE}.`);
+  }
   const image = { width: size, height: size, data: new Uint8Array(3 * size * size) };
   const shadow = drawBackground(image, scene);
   for (const object of scene.objects) {

@@ -31,11 +31,19 @@ export interface PickleReader {
   readonly globals: ReadonlyMap<string, PickleGlobal>;
   /** Objects stored outside the pickle. */
   persistent(id: PickleValue): PickleValue;
+  /** Other limits, for data sets, which have more objects than weights. Default MAX_OPCODES and MAX_MEMO. */
+  readonly limits?: { readonly opcodes: number; readonly memo: number };
 }
 
 /** Runs a pickle of protocol 2 to 5. Throws "bad-weights" for anything outside the plain values and the reader's table. */
 export function readPickle(file: string, bytes: Uint8Array, reader: PickleReader): PickleValue {
   return new Machine(file, bytes, reader).run();
+}
+
+/** `readPickle` where more may follow: also says where the pickle ended. */
+export function readPickleAt(file: string, bytes: Uint8Array, at: number, reader: PickleReader) {
+  const machine = new Machine(file, bytes.subarray(at), reader);
+  return { value: machine.run(), end: at + machine.at };
 }
 
 class Machine {
@@ -54,16 +62,22 @@ class Machine {
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
+  /** Bytes that were read. */
+  get at(): number {
+    return this.#at;
+  }
+
   run(): PickleValue {
-    for (let count = 0; count < MAX_OPCODES; count++) {
+    const { opcodes, memo } = this.reader.limits ?? { opcodes: MAX_OPCODES, memo: MAX_MEMO };
+    for (let count = 0; count < opcodes; count++) {
       const opcode = this.#uint(1);
       if (opcode === 0x2e /* STOP */) return this.#pop();
       this.#step(opcode);
-      if (this.#stack.length > MAX_STACK || this.#memo.size > MAX_MEMO || this.#outer.length > MAX_DEPTH) {
+      if (this.#stack.length > MAX_STACK || this.#memo.size > memo || this.#outer.length > MAX_DEPTH) {
         throw this.#bad("it is nested too deeply or holds too many objects");
       }
     }
-    throw this.#bad(`it has more than ${MAX_OPCODES} instructions`);
+    throw this.#bad(`it has more than ${opcodes} instructions`);
   }
 
   #step(opcode: number): void {

@@ -20,7 +20,7 @@ const MAX_PICKLE_BYTES = 64 * 2 ** 20;
 /** torch allows 64 dimensions; weights have at most 4. */
 const MAX_RANK = 64;
 
-const STORAGE_DTYPES: Readonly<Record<string, DType>> = {
+export const STORAGE_DTYPES: Readonly<Record<string, DType>> = {
   FloatStorage: "F32",
   HalfStorage: "F16",
   BFloat16Storage: "BF16",
@@ -36,7 +36,8 @@ const STORAGE_DTYPES: Readonly<Record<string, DType>> = {
 /** Keys under which training scripts put the weights beside their own state. */
 const WRAPPERS = ["state_dict", "model_state_dict", "model"];
 
-interface StorageType extends PickleGlobal {
+/** torch.FloatStorage and its like. */
+export interface StorageType extends PickleGlobal {
   readonly kind: "storage type";
   readonly dtype: DType;
 }
@@ -111,7 +112,7 @@ function orderedDict(file: string, args: readonly PickleValue[]): PickleValue {
   );
 }
 
-const isKind = <T extends { readonly kind: string }>(value: unknown, kind: T["kind"]): value is T =>
+export const isKind = <T extends { readonly kind: string }>(value: unknown, kind: T["kind"]): value is T =>
   typeof value === "object" && value !== null && "kind" in value && value.kind === kind;
 
 function asTensor(file: string, value: PickleValue | undefined): TorchTensor {

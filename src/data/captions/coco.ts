@@ -74,15 +74,19 @@ function* readCoco(images: unknown[], annotations: unknown[], problems: ProblemL
 /** [{image_id, id, caption}], as the original reads COCO: the file follows from the number, in train2014 or val2014. */
 function* readCocoList(list: unknown[], problems: ProblemLog): Generator<CaptionRow, void> {
   for (const { image_id, caption, where } of inOrder("entry ", list, problems)) {
-    const number = String(image_id);
-    if (!/^\d{1,12}$/.test(number)) {
-      problems.add("row", where, `"image_id" must be a whole number, not ${shown(image_id)}`);
-      continue;
-    }
-    const digits = number.padStart(12, "0");
-    const names = ["train2014", "val2014"].map((folder) => `COCO_${folder}_${digits}.jpg`);
-    yield { id: digits, places: [...names.flatMap(placesOf), `${digits}.jpg`], captions: [caption], where };
+    const image = placesOfNumber(image_id);
+    if (image) yield { ...image, captions: [caption], where };
+    else problems.add("row", where, `"image_id" must be a whole number, not ${shown(image_id)}`);
   }
+}
+
+/** Name and places of the image of 2014 or 2017 that COCO knows by this number; undefined where it is none. */
+export function placesOfNumber(id: unknown): Pick<CaptionRow, "id" | "places"> | undefined {
+  const number = String(id);
+  if (!/^\d{1,12}$/.test(number)) return undefined;
+  const digits = number.padStart(12, "0");
+  const names = ["train2014", "val2014"].map((folder) => `COCO_${folder}_${digits}.jpg`);
+  return { id: digits, places: [...names.flatMap(placesOf), `${digits}.jpg`] };
 }
 
 interface Annotation {

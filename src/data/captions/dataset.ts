@@ -28,6 +28,8 @@ export interface CaptionDataset {
   readonly format: string;
   /** In the order of the data; at least one. */
   readonly images: readonly CaptionedImage[];
+  /** CLIP's embeddings of the images by id, where the data brings them; its pictures may be absent then. */
+  readonly embeddings?: { readonly width: number; readonly vectors: ReadonlyMap<string, Float32Array> };
   readonly problems: Problems;
 }
 
@@ -38,9 +40,9 @@ export interface SplitOptions {
 }
 
 /**
- * The images by split. The data's own split wins; an image without one goes to "dev" or "train" by a hash of its id and the
- * seed, so neither the order of the data nor further images move it. Of two or more such images at least one goes to each
- * side, unless the fraction is 0.
+ * The images by split. The data's own split wins; an image without one goes to "dev" or "train" by a hash of its id and
+ * the seed, so neither the order of the data nor further images move it. Of two or more such images at least one goes to
+ * each side, unless the fraction is 0.
  */
 export function splitByImage<T extends Pick<CaptionedImage, "id" | "split">>(
   images: readonly T[],

@@ -14,8 +14,19 @@ import { checksumFits } from "./tar.js";
  * - karpathy: dataset_coco.json, dataset_flickr8k.json, dataset_flickr30k.json
  * - token: lines `name#0<tab>caption`; csv: a table whose header names an image and a caption
  * - sidecar: a folder of images with .txt files; webdataset: .tar shards
+ * - original: train_data.pkl, the embeddings and captions that the original's parse_coco.py writes
  */
-export const FORMATS = ["jsonl", "coco", "coco-list", "karpathy", "token", "csv", "sidecar", "webdataset"] as const;
+export const FORMATS = [
+  "jsonl",
+  "coco",
+  "coco-list",
+  "karpathy",
+  "token",
+  "csv",
+  "sidecar",
+  "webdataset",
+  "original",
+] as const;
 export type DatasetFormat = (typeof FORMATS)[number];
 
 /** Those that are read line by line. */
@@ -27,8 +38,9 @@ const HEAD_BYTES = 64 * 1024;
 const MAX_JSON_BYTES = 500_000_000;
 
 /** The format of a file by its first lines. Which of the JSON documents it is, only the whole of it says. */
-export async function tellFormat(file: string): Promise<LineFormat | "document"> {
+export async function tellFormat(file: string): Promise<LineFormat | "original" | "document"> {
   const head = await readHead(file);
+  if (head[0] === 0x80 && head[1]! <= 5) return "original"; // how every pickle since protocol 2 begins
   if (head[0] === 0x1f && head[1] === 0x8b) {
     throw new ClipCapError("bad-input", `${file} is compressed (gzip); unpack it first.`);
   }

@@ -1,20 +1,21 @@
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { ClipCapError } from "../../runtime/errors.js";
-import { fileError } from "../../weights/node-source.js";
+import { fileError, openFile as openSource } from "../../weights/node-source.js";
 import type { DecodeOptions } from "../image/decode-node.js";
 import { type DocumentFormat, documentFormat, readDocument } from "./coco.js";
 import type { CaptionDataset } from "./dataset.js";
 import { readJsonLines } from "./json-lines.js";
 import { splitLines, type TextLine } from "./lines.js";
 import { type DatasetFormat, findShards, type LineFormat, readJson, tellFormat, unknownFormat } from "./node-format.js";
-import { folderPictures } from "./node-pictures.js";
+import { fileStamp, folderPictures } from "./node-pictures.js";
 import { readPieces, readSidecars } from "./node-sidecar.js";
 import { WebDataset } from "./node-webdataset.js";
 import type { NormaliseOptions } from "./normalise.js";
 import { ProblemLog } from "./problems.js";
 import { type CaptionRow, collectImages, type FindPicture } from "./rows.js";
 import { readTable, readTokens } from "./tables.js";
+import { readTrainingPickle } from "./training-pickle.js";
 
 export interface OpenDatasetOptions extends DecodeOptions {
   /** Folder of the images. Default: the folder "images" or "Images" beside the data, else the folder of the data. */
@@ -56,6 +57,7 @@ async function openSidecars(folder: string, options: OpenDatasetOptions) {
 
 async function openFile(name: string, file: string, options: OpenDatasetOptions): Promise<CaptionDataset> {
   const told = options.format ?? (await tellFormat(file));
+  if (told === "original") return openTrainingPickle(file, options);
   const find = await folderPictures(options.images ?? (await imagesBeside(file)), options);
   const problems = new ProblemLog(file);
   if (told === "jsonl" || told === "token" || told === "csv") {
@@ -67,6 +69,41 @@ async function openFile(name: string, file: string, options: OpenDatasetOptions)
   if (format === undefined) throw unknownFormat(file);
   checkFormat(file, format, options);
   return collect(name, format, readDocument(format, document, problems), problems, find, options);
+}
+
+/** A view of 2^31 bytes is what one read gives; COCO's embeddings take 600 MB as f16. */
+const MAX_PICKLE_BYTES = 2 ** 31 - 1;
+
+async function openTrainingPickle(file: string, options: OpenDatasetOptions): Promise<CaptionDataset> {
+  const problems = new ProblemLog(file);
+  const { width, rows } = readTrainingPickle(file, await readWhole(file, MAX_PICKLE_BYTES), problems);
+  const vectors = new Map<string, Float32Array>();
+  const kept = function* () {
+    for (const { embedding, ...row } of rows) {
+      if (!vectors.has(row.id)) vectors.set(row.id, embedding);
+      yield row;
+    }
+  };
+  const find = options.images === undefined ? withoutPicture(file) : await folderPictures(options.images, options);
+  return { ...(await collect(file, "original", kept(), problems, find, options)), embeddings: { width, vectors } };
+}
+
+/** Stands for images that are there as embeddings only. */
+function withoutPicture(file: string): FindPicture {
+  const decode = async () => {
+    throw new ClipCapError("not-found", `${file} holds embeddings and no pictures; give the folder of the images.`);
+  };
+  return async () => ({ decode, stamp: () => fileStamp(file) });
+}
+
+async function readWhole(file: string, limit: number): Promise<Uint8Array> {
+  const source = await openSource(file);
+  try {
+    if (source.size <= limit) return await source.read(0, source.size);
+    throw new ClipCapError("bad-input", `${file} has ${source.size} bytes, more than the limit of ${limit}; split it.`);
+  } finally {
+    await source.close();
+  }
 }
 
 async function collect(

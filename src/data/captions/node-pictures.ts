@@ -7,8 +7,8 @@ import type { Picture } from "./dataset.js";
 import type { FindPicture } from "./rows.js";
 
 /**
- * Looks images up below a folder by one listing per folder: asking for each of 120,000 files takes seconds on a local disk and
- * minutes on a network's. Throws "not-found" when `root` is no folder.
+ * Looks images up below a folder. Each folder is listed once, since asking for each of 120,000 files would be as many
+ * round trips to a network's disk. Throws "not-found" when `root` is no folder.
  */
 export async function folderPictures(root: string, decode: DecodeOptions): Promise<FindPicture> {
   if (!(await stat(root).catch(() => undefined))?.isDirectory()) {

@@ -86,13 +86,13 @@ describe("COCO annotations", () => {
     ]);
   });
 
-  test("80 MB of it: 20,000 images and 600,000 captions", async () => {
-    const long = "a person walks along a street with an umbrella while others wait for a bus in the rain";
+  test("80 MB of it: 20,000 images and 200,000 captions", async () => {
+    const long = "a person walks along a street while others wait for a bus in the rain ".repeat(5);
     const images = Array.from({ length: 20_000 }, (_, id) => ({
       id,
       file_name: id < 3 ? `${id}.jpg` : `${id}-gone.jpg`,
     }));
-    const annotations = Array.from({ length: 600_000 }, (_, id) => ({
+    const annotations = Array.from({ length: 200_000 }, (_, id) => ({
       image_id: id % 20_000,
       id,
       caption: `${long} ${id}`,
@@ -100,7 +100,7 @@ describe("COCO annotations", () => {
     const text = coco(images, annotations);
     expect(text.length).toBeGreaterThan(80e6);
     const { data, images: got } = await dataOf(text, ["0.jpg", "1.jpg", "2.jpg"]);
-    expect(got.map(({ captions }) => captions.length)).toEqual([30, 30, 30]);
+    expect(got.map(({ captions }) => captions.length)).toEqual([10, 10, 10]);
     expect(data.problems.counts).toEqual({ row: 0, caption: 0, image: 19_997 });
   }, 60_000);
 });

@@ -76,16 +76,10 @@ const MAX_PICKLE_BYTES = 2 ** 31 - 1;
 
 async function openTrainingPickle(file: string, options: OpenDatasetOptions): Promise<CaptionDataset> {
   const problems = new ProblemLog(file);
-  const { width, rows } = readTrainingPickle(file, await readWhole(file, MAX_PICKLE_BYTES), problems);
-  const vectors = new Map<string, Float32Array>();
-  const kept = function* () {
-    for (const { embedding, ...row } of rows) {
-      if (!vectors.has(row.id)) vectors.set(row.id, embedding);
-      yield row;
-    }
-  };
+  const bytes = await readWhole(file, MAX_PICKLE_BYTES);
+  const { width, rows, vectors } = readTrainingPickle(file, bytes, problems);
   const find = options.images === undefined ? withoutPicture(file) : await folderPictures(options.images, options);
-  return { ...(await collect(file, "original", kept(), problems, find, options)), embeddings: { width, vectors } };
+  return { ...(await collect(file, "original", rows, problems, find, options)), embeddings: { width, vectors } };
 }
 
 /** Stands for images that are there as embeddings only. */

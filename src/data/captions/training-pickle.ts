@@ -11,14 +11,12 @@ import type { CaptionRow } from "./rows.js";
 /** COCO's 566,747 captions take 8 million instructions and 1.2 million objects; Conceptual Captions has 3.3 million. */
 const LIMITS = { opcodes: 100_000_000, memo: 15_000_000 };
 
-/** One caption and the embedding of its image. */
-export interface EmbeddedRow extends CaptionRow {
-  readonly embedding: Float32Array;
-}
-
 export interface TrainingPickle {
   readonly width: number;
-  readonly rows: Iterable<EmbeddedRow>;
+  /** One row per caption, to be read once. */
+  readonly rows: Iterable<CaptionRow>;
+  /** Embeddings by the id of the image; filled while the rows are read. Each image's first counts. */
+  readonly vectors: ReadonlyMap<string, Float32Array>;
 }
 
 /** Reads the pickle. Rows that cannot be used, such as those with NaN, are said in `problems`. Throws "bad-input". */
@@ -33,7 +31,8 @@ export function readTrainingPickle(file: string, bytes: Uint8Array, problems: Pr
       `${file} is not the original's training data: it needs "clip_embedding", an f16 or f32 tensor [N, width], and "captions".`,
     );
   }
-  return { width: tensor.shape[1]!, rows: readRows(tensor, captions, problems) };
+  const vectors = new Map<string, Float32Array>();
+  return { width: tensor.shape[1]!, rows: readRows({ tensor, vectors }, captions, problems), vectors };
 }
 
 function unpickle(file: string, bytes: Uint8Array): PickleValue {
@@ -45,20 +44,21 @@ function unpickle(file: string, bytes: Uint8Array): PickleValue {
   }
 }
 
-function* readRows(
-  tensor: PickledTensor,
-  captions: readonly PickleValue[],
-  problems: ProblemLog,
-): Generator<EmbeddedRow> {
+interface Embeddings {
+  readonly tensor: PickledTensor;
+  readonly vectors: Map<string, Float32Array>;
+}
+
+function* readRows(from: Embeddings, captions: readonly PickleValue[], problems: ProblemLog): Generator<CaptionRow> {
   for (const [i, entry] of captions.entries()) {
     const where = `captions[${i}]`;
-    const row = readRow(tensor, entry);
+    const row = readRow(from, entry);
     if ("fault" in row) problems.add("row", where, row.fault);
     else yield { ...row, where };
   }
 }
 
-function readRow(tensor: PickledTensor, entry: PickleValue): Omit<EmbeddedRow, "where"> | { readonly fault: string } {
+function readRow({ tensor, vectors }: Embeddings, entry: PickleValue): Omit<CaptionRow, "where"> | { fault: string } {
   if (!(entry instanceof Map)) return { fault: `${shown(entry)} is no dictionary` };
   const [number, caption, row] = ["image_id", "caption", "clip_embedding"].map((key) => entry.get(key));
   const [count] = tensor.shape;
@@ -68,9 +68,12 @@ function readRow(tensor: PickledTensor, entry: PickleValue): Omit<EmbeddedRow, "
   if (!Number.isInteger(row) || (row as number) < 0 || (row as number) >= count!) {
     return { fault: `"clip_embedding" must be a row from 0 to ${count! - 1}, not ${shown(row)}` };
   }
-  const embedding = readEmbedding(tensor, row as number);
-  if (!embedding.every(Number.isFinite)) return { fault: `the embedding in row ${row} holds NaN or infinity` };
-  return { ...image, captions: [caption], embedding };
+  if (!vectors.has(image.id)) {
+    const embedding = readEmbedding(tensor, row as number);
+    if (!embedding.every(Number.isFinite)) return { fault: `the embedding in row ${row} holds NaN or infinity` };
+    vectors.set(image.id, embedding);
+  }
+  return { ...image, captions: [caption] };
 }
 
 const READERS: Readonly<Record<string, (bytes: Uint8Array<ArrayBuffer>) => Float32Array>> = {

@@ -7,6 +7,7 @@ import { addDoctor } from "./doctor.js";
 import { addEmbed } from "./embed.js";
 import { outcome } from "./fail.js";
 import { addFetch } from "./fetch.js";
+import { addMetrics } from "./metrics.js";
 import { addReport } from "./report.js";
 import { stopSignal, watchForStop } from "./stop.js";
 
@@ -29,7 +30,7 @@ async function main(argv: readonly string[]): Promise<void> {
     .exitOverride() // throws instead of ending the process
     .configureOutput({ outputError: () => {} }) // errors are printed in one place, below
     .addHelpText("after", EXAMPLES);
-  for (const add of [addCaption, addEmbed, addConvert, addFetch, addReport, addDoctor]) add(program);
+  for (const add of [addCaption, addEmbed, addConvert, addFetch, addMetrics, addReport, addDoctor]) add(program);
   await program.parseAsync(argv);
   stopSignal.throwIfAborted();
 }

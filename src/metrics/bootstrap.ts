@@ -1,16 +1,11 @@
 /** Bootstrap over images: how far scores would wander with other photos of the same kind (Koehn 2004 for two systems). */
 import { ClipCapError } from "../runtime/errors.js";
 import { type BleuCounts, bleuScore } from "./bleu.js";
-import type { Evaluation, Scores } from "./evaluate.js";
+import type { Evaluation } from "./evaluate.js";
+import { listMetrics, METRIC_NAMES, type PerMetric, perMetric } from "./per-metric.js";
 
 /** Ends of the middle 95 % of resamples. */
 export type Interval = readonly [low: number, high: number];
-
-export interface Intervals {
-  readonly bleu: readonly [Interval, Interval, Interval, Interval];
-  readonly rougeL: Interval;
-  readonly ciderD: Interval;
-}
 
 export interface BootstrapOptions {
   /** Default 1000. */
@@ -28,35 +23,30 @@ export interface Difference {
   readonly p: number;
 }
 
-export interface Comparison {
-  readonly bleu: readonly [Difference, Difference, Difference, Difference];
-  readonly rougeL: Difference;
-  readonly ciderD: Difference;
-}
-
 export const DEFAULT_RESAMPLES = 1000;
-/** 95 % ends are steady to three digits long before; 40,000 images take a second per 1,000. */
+/** The ends of the intervals are steady long before; 40,000 images take a second per 1,000. */
 export const MAX_RESAMPLES = 100_000;
 
 /** length, referenceLength, guessed and correct 1 to 4, ROUGE-L, CIDEr-D. */
 const COLUMNS = 12;
-/** BLEU-1 to BLEU-4, ROUGE-L, CIDEr-D. */
-const METRICS = 6;
-
 /**
  * 95 % intervals of the corpus scores. Every resample draws as many images as there are, with replacement, and sums their
  * BLEU counts. CIDEr-D keeps the document frequencies of the full set: an image brings the score that it has there.
  */
-export function bootstrap(evaluation: Evaluation, options: BootstrapOptions = {}): Intervals {
+export function bootstrap(evaluation: Evaluation, options: BootstrapOptions = {}): PerMetric<Interval> {
   const [samples] = resample([evaluation], options);
-  return byMetric((metric) => interval(samples![metric]!)) as Intervals;
+  return perMetric((metric) => interval(samples![metric]!));
 }
 
 /**
  * Paired bootstrap: both systems are scored on the same draws of images.
  * @throws ClipCapError `bad-input` where the evaluations differ in their number of images; their order must agree.
  */
-export function comparePaired(first: Evaluation, second: Evaluation, options: BootstrapOptions = {}): Comparison {
+export function comparePaired(
+  first: Evaluation,
+  second: Evaluation,
+  options: BootstrapOptions = {},
+): PerMetric<Difference> {
   if (first.perImage.length !== second.perImage.length) {
     const sizes = `${first.perImage.length} and ${second.perImage.length}`;
     throw new ClipCapError(
@@ -65,15 +55,15 @@ export function comparePaired(first: Evaluation, second: Evaluation, options: Bo
     );
   }
   const [a, b] = resample([first, second], options);
-  const [corpusA, corpusB] = [flat(first.corpus), flat(second.corpus)];
-  return byMetric((metric) => {
+  const [corpusA, corpusB] = [listMetrics(first.corpus), listMetrics(second.corpus)];
+  return perMetric((metric) => {
     const differences = b![metric]!.map((score, i) => score - a![metric]![i]!);
     return {
       difference: corpusB[metric]! - corpusA[metric]!,
       ci95: interval(differences),
       p: twoSided(differences),
     };
-  }) as Comparison;
+  });
 }
 
 /** Scores of resamples by system and metric; all systems see the same draws. */
@@ -87,14 +77,14 @@ function resample(evaluations: readonly Evaluation[], options: BootstrapOptions)
   }
   const images = evaluations[0]!.perImage.length;
   const tables = evaluations.map(statistics);
-  const scores = tables.map(() => Array.from({ length: METRICS }, () => new Float64Array(resamples)));
+  const scores = tables.map(() => Array.from({ length: METRIC_NAMES.length }, () => new Float64Array(resamples)));
   const random = uniform(seed);
   const draws = new Uint32Array(images);
   for (let r = 0; r < resamples; r++) {
     for (let i = 0; i < images; i++) draws[i] = Math.floor(random() * images);
     tables.forEach((table, system) => {
       const drawn = scoresOf(sumRows(table, draws), images);
-      for (let metric = 0; metric < METRICS; metric++) scores[system]![metric]![r] = drawn[metric]!;
+      for (let metric = 0; metric < METRIC_NAMES.length; metric++) scores[system]![metric]![r] = drawn[metric]!;
     });
   }
   return scores;
@@ -126,14 +116,6 @@ function scoresOf(sums: Float64Array, images: number): number[] {
     correct: [...sums.subarray(6, 10)],
   };
   return [...bleuScore(counts), sums[10]! / images, sums[11]! / images];
-}
-
-function flat({ bleu, rougeL, ciderD }: Scores): number[] {
-  return [...bleu, rougeL, ciderD];
-}
-
-function byMetric<T>(of: (metric: number) => T): { bleu: readonly T[]; rougeL: T; ciderD: T } {
-  return { bleu: [0, 1, 2, 3].map(of), rougeL: of(4), ciderD: of(5) };
 }
 
 function interval(samples: Float64Array): Interval {

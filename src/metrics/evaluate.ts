@@ -1,15 +1,12 @@
 import { ClipCapError } from "../runtime/errors.js";
-import { type Bleu, type BleuCounts, bleuCounts, bleuScore, sumBleuCounts } from "./bleu.js";
+import { type BleuCounts, bleuCounts, bleuScore, sumBleuCounts } from "./bleu.js";
 import { ciderD } from "./cider.js";
 import type { CaptionItem } from "./item.js";
+import type { PerMetric } from "./per-metric.js";
 import { ptbTokenize } from "./ptb.js";
 import { rougeL } from "./rouge.js";
 
-export interface Scores {
-  readonly bleu: Bleu;
-  readonly rougeL: number;
-  readonly ciderD: number;
-}
+export type Scores = PerMetric<number>;
 
 export interface Evaluation {
   /** Of the whole set: BLEU from summed counts, the others as means over images. */

@@ -1,0 +1,58 @@
+/** What BLEU does not see: whether a system says the same of every photo, and whether it only repeats what it has read. */
+import { splitWords } from "./grams.js";
+
+export interface Diversity {
+  /** Different words over all captions. */
+  readonly vocabulary: number;
+  /** Different captions over captions, in (0, 1]. */
+  readonly distinctCaptions: number;
+  /** Different n-grams over n-grams of all captions for n = 1 and 2 (Li et al. 2016); 0 where there are none. */
+  readonly distinct: readonly [number, number];
+}
+
+export interface Lengths {
+  /** Words. */
+  readonly mean: number;
+  /** Of the population. */
+  readonly deviation: number;
+  readonly shortest: number;
+  readonly median: number;
+  readonly longest: number;
+}
+
+/** Variety of a system's captions; texts are tokenised, at least one. It falls with their number: compare equal sets. */
+export function diversity(captions: readonly string[]): Diversity {
+  const words = captions.map(splitWords);
+  const single = words.flat();
+  const pairs = words.flatMap((own) => own.slice(1).map((word, i) => `${own[i]} ${word}`));
+  return {
+    vocabulary: new Set(single).size,
+    distinctCaptions: new Set(words.map((own) => own.join(" "))).size / captions.length,
+    distinct: [distinctShare(single), distinctShare(pairs)],
+  };
+}
+
+function distinctShare(grams: readonly string[]): number {
+  return grams.length === 0 ? 0 : new Set(grams).size / grams.length;
+}
+
+/** Share of captions that are in no caption of the training set word for word; both tokenised, at least one candidate. */
+export function novelShare(captions: readonly string[], training: Iterable<string>): number {
+  const known = new Set<string>();
+  for (const caption of training) known.add(splitWords(caption).join(" "));
+  return captions.filter((caption) => !known.has(splitWords(caption).join(" "))).length / captions.length;
+}
+
+/** Lengths of tokenised captions in words; at least one. */
+export function lengths(captions: readonly string[]): Lengths {
+  const sorted = captions.map((caption) => splitWords(caption).length).sort((a, b) => a - b);
+  const mean = sorted.reduce((sum, n) => sum + n, 0) / sorted.length;
+  const middle = (sorted.length - 1) / 2;
+  return {
+    mean,
+    deviation: Math.sqrt(sorted.reduce((sum, n) => sum + (n - mean) ** 2, 0) / sorted.length),
+    shortest: sorted[0]!,
+    median: (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2,
+    longest: sorted.at(-1)!,
+  };
+}

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, it } from "vitest";
 import { activation } from "../../src/kernels/activation/activation.js";
 import type { ActivationKind } from "../../src/kernels/activation/activation.wgsl.js";
 import type { Device } from "../../src/runtime/device.js";
-import { runOp, testDevice, upload } from "../gpu/harness.js";
-import { expectOut, opCases, opInput } from "./ops.js";
+import { leaf, runGradients, testDevice } from "../gpu/harness.js";
+import { expectGrad, expectOut, opCases, opInput } from "./ops.js";
 
 let device: Device;
 beforeAll(async () => {
@@ -12,8 +12,12 @@ beforeAll(async () => {
 afterAll(() => device.close());
 
 it.each(["gelu_new", "quick_gelu", "relu", "tanh"].flatMap(opCases))("%s", async (_, c) => {
-  const x = await opInput(c, "x");
+  const [x, cot] = await Promise.all([opInput(c, "x"), opInput(c, "cot")]);
   const kind = c.op as ActivationKind;
-  const [y] = await runOp(device, (p) => activation(p, upload(p, "x", x.shape, x.data), kind, { label: "y" }));
+  const [y, dx] = await runGradients(device, cot.data, (p) => {
+    const input = leaf(p, "x", x.shape, x.data);
+    return { y: activation(p, input, kind, { label: "y" }), leaves: [input] };
+  });
   await expectOut(c, y!);
+  await expectGrad(c, "x", dx!);
 });

@@ -1,33 +1,41 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MATMUL_CASES, type MatmulCase } from "../../src/kernels/matmul/matmul.cases.js";
 import { chooseVariant, matmul, type Variant } from "../../src/kernels/matmul/matmul.js";
-import { matmulRef } from "../../src/kernels/matmul/matmul.ref.js";
+import { matmulBackwardRef, matmulRef } from "../../src/kernels/matmul/matmul.ref.js";
 import type { Device } from "../../src/runtime/device.js";
 import { dequantizeRows, f16ToF32, f32ToF16, quantizeRows } from "../../src/weights/float.js";
-import { nmse, runOp, testDevice, upload, values } from "./harness.js";
+import { leaf, nmse, runGradients, runOp, testDevice, upload, values } from "./harness.js";
 
 const name = (c: MatmulCase) => `${c.layout} ${c.batch ?? 1}x${c.M}x${c.K}x${c.N} ${c.activation ?? ""}`;
 
-async function check(device: Device, c: MatmulCase, variant?: Variant): Promise<void> {
+function inputs(c: MatmulCase) {
   const batch = c.batch ?? 1;
-  const [a, b] = [values(`a ${name(c)}`, batch * c.M * c.K), values(`b ${name(c)}`, batch * c.K * c.N)];
-  const bias = c.bias ? values("bias", c.N) : undefined;
-  const residual = c.residual ? values("residual", batch * c.M * c.N) : undefined;
   const lead = c.batch ? [c.batch] : [];
+  return {
+    batch,
+    a: values(`a ${name(c)}`, batch * c.M * c.K),
+    b: values(`b ${name(c)}`, batch * c.K * c.N),
+    bias: c.bias ? values("bias", c.N) : undefined,
+    residual: c.residual ? values("residual", batch * c.M * c.N) : undefined,
+    shapes: {
+      a: [...lead, ...(c.layout === "tn" ? [c.K, c.M] : [c.M, c.K])],
+      b: [...lead, ...(c.layout === "nt" ? [c.N, c.K] : [c.K, c.N])],
+      out: [...lead, c.M, c.N],
+    },
+  };
+}
+
+async function check(device: Device, c: MatmulCase, variant?: Variant): Promise<void> {
+  const { batch, a, b, bias, residual, shapes } = inputs(c);
   const [out] = await runOp(device, (p) =>
-    matmul(
-      p,
-      upload(p, "a", [...lead, ...(c.layout === "tn" ? [c.K, c.M] : [c.M, c.K])], a),
-      upload(p, "b", [...lead, ...(c.layout === "nt" ? [c.N, c.K] : [c.K, c.N])], b),
-      {
-        label: "y",
-        layout: c.layout,
-        activation: c.activation,
-        bias: bias && upload(p, "bias", [c.N], bias),
-        residual: residual && upload(p, "residual", [...lead, c.M, c.N], residual),
-        variant,
-      },
-    ),
+    matmul(p, upload(p, "a", shapes.a, a), upload(p, "b", shapes.b, b), {
+      label: "y",
+      layout: c.layout,
+      activation: c.activation,
+      bias: bias && upload(p, "bias", [c.N], bias),
+      residual: residual && upload(p, "residual", shapes.out, residual),
+      variant,
+    }),
   );
   const expected = matmulRef(a, b, c, { batch, bias, residual, activation: c.activation });
   expect(nmse(out!, expected)).toBeLessThan(1e-9);
@@ -59,6 +67,37 @@ describe.each(["max", "default"] as const)("matmul at %s limits", (limits) => {
   test.each(MATMUL_CASES.map((c) => [name(c), c] as const))("%s", async (_, c) => {
     await check(device, c);
     if (limits === "max") for (const v of variants(device, c)) await check(device, c, v);
+  });
+});
+
+describe("the gradients of matmul", () => {
+  let device: Device;
+  beforeAll(async () => {
+    device = await testDevice({ limits: "default" });
+  });
+  afterAll(() => device.close());
+
+  const cases = MATMUL_CASES.filter((c) => !c.activation);
+  test.each(cases.map((c) => [name(c), c] as const))("%s", async (_, c) => {
+    const { batch, a, b, bias, residual, shapes } = inputs(c);
+    const dout = values(`dout ${name(c)}`, batch * c.M * c.N);
+    const [, da, db, ...rest] = await runGradients(device, dout, (p) => {
+      const [x, w] = [leaf(p, "a", shapes.a, a), leaf(p, "b", shapes.b, b)];
+      const added = {
+        ...(bias && { bias: leaf(p, "bias", [c.N], bias) }),
+        ...(residual && { residual: leaf(p, "residual", shapes.out, residual) }),
+      };
+      return {
+        y: matmul(p, x, w, { label: "y", layout: c.layout, ...added }),
+        leaves: [x, w, ...Object.values(added)],
+      };
+    });
+    const expected = matmulBackwardRef(a, b, dout, c, { batch });
+    expect(nmse(da!, expected.da)).toBeLessThan(1e-12);
+    expect(nmse(db!, expected.db)).toBeLessThan(1e-12);
+    for (const [i, d] of [...(bias ? [expected.dbias] : []), ...(residual ? [dout] : [])].entries()) {
+      expect(nmse(rest[i]!, d)).toBeLessThan(1e-12);
+    }
   });
 });
 

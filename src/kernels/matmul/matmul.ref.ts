@@ -35,6 +35,33 @@ export function matmulRef(
   return y.map((v, i) => v + (o.residual?.[i] ?? 0));
 }
 
+/** Gradients of a, b and bias for dout, without an activation; that of the residual is dout. */
+export function matmulBackwardRef(
+  a: ArrayLike<number>,
+  b: ArrayLike<number>,
+  dout: ArrayLike<number>,
+  { layout, M, K, N }: MatmulShape,
+  o: Pick<MatmulRefOptions, "batch" | "sharedB"> = {},
+): { da: Float64Array; db: Float64Array; dbias: Float64Array } {
+  const [da, db, dbias] = [new Float64Array(a.length), new Float64Array(b.length), new Float64Array(N)];
+  for (let z = 0; z < (o.batch ?? 1); z++) {
+    const a0 = z * M * K;
+    const b0 = o.sharedB ? 0 : z * K * N;
+    for (let m = 0; m < M; m++) {
+      for (let n = 0; n < N; n++) {
+        const d = dout[(z * M + m) * N + n]!;
+        dbias[n]! += d;
+        for (let k = 0; k < K; k++) {
+          const [i, j] = [a0 + aIndex(layout, m, k, M, K), b0 + bIndex(layout, k, n, K, N)];
+          da[i]! += d * b[j]!;
+          db[j]! += d * a[i]!;
+        }
+      }
+    }
+  }
+  return { da, db, dbias };
+}
+
 function aIndex(layout: Layout, m: number, k: number, M: number, K: number): number {
   return layout === "tn" ? k * M + m : m * K + k;
 }

@@ -69,7 +69,11 @@ export class EmbeddingCache {
   static async open(folder: string, model: EmbeddingModel): Promise<EmbeddingCache> {
     const cache = new EmbeddingCache(folder, model);
     for (const name of await shardNames(folder)) {
-      cache.#include(await readShard(join(folder, name), model));
+      const shard = await readShard(join(folder, name), model).catch((error) => {
+        if ((error as { code?: unknown }).code !== "not-found") throw error;
+      });
+      if (!shard) return EmbeddingCache.open(folder, model); // another process compacted meanwhile
+      cache.#include(shard);
       cache.#files.push(name);
       cache.#next = Number(SHARD_NAME.exec(name)![1]) + 1;
     }

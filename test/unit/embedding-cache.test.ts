@@ -76,6 +76,19 @@ describe("EmbeddingCache", () => {
     expect((await open()).table().ids.toSorted()).toEqual(["a", "b", "c"]);
   });
 
+  test("opening while another compacts sees everything", async () => {
+    const writer = await open();
+    for (let i = 0; i < 60; i++) await writer.add([entry(`${i}`, i)]);
+    let compacting = true;
+    const compacted = writer.compact().then(() => {
+      compacting = false;
+    });
+    while (compacting) {
+      for (const { size } of await Promise.all([open(), open(), open()])) expect(size).toBe(60);
+    }
+    await compacted;
+  });
+
   test.each([Number.NaN, Number.POSITIVE_INFINITY])("%d is refused and nothing is written", async (value) => {
     const cache = await open();
     const bad = { ...entry("bad.jpg", 1), embedding: Float32Array.of(1, value, 2) };

@@ -117,7 +117,7 @@ describe("what is not as it should be", () => {
   it.each([
     [["references.json"], "missing required argument 'candidates'", 2],
     [["references.json", "candidates.json", "--bootstrap", "1.5"], "--bootstrap is 1.5; it must be a whole number", 2],
-    [["references.json", "candidates.json", "--bootstrap", "1e9"], "(no intervals) to 100000", 2],
+    [["references.json", "candidates.json", "--bootstrap", "1e9"], "(no intervals) to 10000", 2],
     [["references.json", "candidates.json", "--seed", "-1"], "--seed is -1; it must be a whole number from 0 to", 2],
     [["none.json", "candidates.json"], "none.json does not exist", 1],
     [["candidates.json", "references.json"], "captions; keep one", 1],

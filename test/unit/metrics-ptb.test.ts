@@ -110,6 +110,21 @@ describe("any text", () => {
     );
   });
 
+  it("words come out the same by the short way, which wants a space or the end behind them, and by the rules", () => {
+    const words = fc.array(
+      fc.oneof(
+        fc.stringMatching(/^[A-Za-z]{1,9}$/),
+        fc.constantFrom("colour", "Cannot", "cannot", "Mr", "ft", "Grey", "no", "I"),
+      ),
+    );
+    fc.assert(
+      fc.property(words, (list) => {
+        expect(ptbTokenize(list.join(" "))).toBe(ptbTokenize(`${list.join("\t")}\t`));
+      }),
+      { seed: 6, numRuns: 1000 },
+    );
+  });
+
   it("100,000 characters without a space, of which rules look far ahead, end in time", () => {
     for (const unit of ["a,", "<", "a", "a@", "1.", "-", "'", "a-", "x.", "é.", "a'", "&#1", "http://"]) {
       expect(ptbTokenize(unit.repeat(100_000 / unit.length)).length).toBeLessThan(400_000);

@@ -77,8 +77,8 @@ export class Generator {
     const capacity = context + maxTokens;
     const withPool = strategy.type === "beam" && strategy.rule === "length-normalised";
     const state = createDecodeState(device, { images, width, maxTokens, capacity, withPool });
-    const [start, step] = [new Program(device, "generate.start"), new Program(device, "generate.step")];
-    const results = new Program(device, "generate.results");
+    const program = (part: string) => new Program(device, `generate.${part}`, { gradients: false });
+    const [start, step, results] = [program("start"), program("step"), program("results")];
     const generator = new Generator(device, shape, start, step, results, state, context);
     try {
       generator.record(gpt2, prefixOf(start));

@@ -2,7 +2,8 @@ import { type AdapterInfo, adapterInfo, type DeviceLimits, deviceLimits, raisedL
 import { ClipCapError } from "./errors.js";
 import { type CompiledKernel, compileKernel, type KernelSpec, wgsl } from "./kernel.js";
 import { probeLanes } from "./lanes.js";
-import { MemoryLedger, type MemoryReport, megabytes } from "./memory.js";
+import { isOutOfMemory, MemoryLedger, type MemoryReport, megabytes } from "./memory.js";
+import { planningGpu } from "./planning.js";
 import { type DType, elements, type Part, rowBytes, storageBytes, Tensor } from "./tensor.js";
 
 export interface DeviceOptions {
@@ -112,6 +113,13 @@ export class Device {
       device.close();
       throw error;
     }
+  }
+
+  /** One with the limits and kernels of `like` that only counts: `memory()` says what the same calls would take there. */
+  static planning(like: Device): Device {
+    const device = new Device(planningGpu(like.gpu.limits), like.adapter, {});
+    device.lanes = like.lanes;
+    return device;
   }
 
   get hasTimestamps(): boolean {
@@ -381,10 +389,6 @@ export interface TensorOptions {
   readonly scale?: Tensor;
   /** Also allocates its gradient. */
   readonly requiresGrad?: boolean;
-}
-
-function isOutOfMemory(error: GPUError): boolean {
-  return error.constructor.name === "GPUOutOfMemoryError"; // Node has no global to compare with
 }
 
 function padTo4(bytes: Uint8Array<ArrayBufferLike>): Uint8Array<ArrayBuffer> {

@@ -61,3 +61,7 @@ export class MemoryLedger {
 export function megabytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
+
+export function isOutOfMemory(error: GPUError): boolean {
+  return error.constructor.name === "GPUOutOfMemoryError"; // Node has no global to compare with
+}

@@ -1,3 +1,4 @@
+import type { Arenas } from "./arenas.js";
 import type { Device } from "./device.js";
 import { ClipCapError } from "./errors.js";
 import { type KernelSpec, uniformBytes } from "./kernel.js";
@@ -32,6 +33,8 @@ export interface Dispatch {
 export interface CompileOptions {
   /** Bytes between values that tests fill and check. */
   readonly guardBytes?: number;
+  /** Memory that this program's values share with those of other programs; see `Arenas`. */
+  readonly arenas?: Arenas;
 }
 
 interface Encoded {
@@ -56,20 +59,25 @@ export class Program {
   private readonly index = new Map<unknown, number>();
   private readonly owned: Tensor[] = [];
   private readonly kept = new Set<Storage>();
-  private taping = true;
+  private taping: boolean;
   private readonly tape: { readonly y: Tensor; readonly backward: Backward }[] = [];
   private plan: Plan | undefined;
-  private readonly arenas: GPUBuffer[] = [];
+  private arenas: readonly GPUBuffer[] = [];
+  private ownsArenas = true;
   private encoded: Encoded[] = [];
   private uniforms: { buffer: GPUBuffer; words: DataView<ArrayBuffer>; dirty: boolean } | undefined;
   private readonly patches = new Map<string, Patch[]>();
   /** Scalars that no run has given a value yet. */
   private readonly unset = new Set<string>();
 
+  /** `gradients: false` keeps no tape, also where parameters in training are used: for validation and decoding. */
   constructor(
     readonly device: Device,
     readonly label: string,
-  ) {}
+    { gradients = true }: { readonly gradients?: boolean } = {},
+  ) {
+    this.taping = gradients;
+  }
 
   /** A tensor with its own buffer that outlives runs: an input, a cache, decoding state. Freed with the program. */
   persistent(label: string, shape: readonly number[], dtype: DType = "f32", { requiresGrad = false } = {}): Tensor {
@@ -170,9 +178,7 @@ export class Program {
       const { plan, largestBinding } = this.measure(options);
       this.checkBinding(largestBinding);
       this.plan = plan;
-      for (const [i, bytes] of plan.arenas.entries()) {
-        this.arenas.push(this.device.buffer(`${this.label}.arena${i}`, bytes, this.label));
-      }
+      this.takeArenas(plan.arenas, options.arenas);
       const offsets = this.writeUniforms();
       const compiled = await this.device.wait(Promise.all(kernels));
       this.encoded = this.dispatches.map((d, i) => {
@@ -184,6 +190,19 @@ export class Program {
     } catch (error) {
       this.destroy();
       throw error;
+    }
+  }
+
+  private takeArenas(sizes: readonly number[], shared: Arenas | undefined): void {
+    this.ownsArenas = shared === undefined;
+    if (shared) {
+      this.arenas = shared.take(sizes);
+      return;
+    }
+    const arenas: GPUBuffer[] = [];
+    this.arenas = arenas; // what is there is released should a later one fail
+    for (const [i, bytes] of sizes.entries()) {
+      arenas.push(this.device.buffer(`${this.label}.arena${i}`, bytes, this.label));
     }
   }
 
@@ -240,7 +259,8 @@ export class Program {
 
   /** Frees what it allocated, its persistent tensors included. */
   destroy(): void {
-    for (const buffer of this.arenas.splice(0)) this.device.release(buffer);
+    if (this.ownsArenas) for (const buffer of this.arenas) this.device.release(buffer);
+    this.arenas = [];
     if (this.uniforms) this.device.release(this.uniforms.buffer);
     for (const tensor of this.owned.splice(0)) this.device.free(tensor);
     this.encoded = [];

@@ -1,4 +1,4 @@
-import { ClipCapError } from "../runtime/errors.js";
+import { ClipCapError, type ErrorCode } from "../runtime/errors.js";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -14,9 +14,9 @@ export function parseJsonObject(file: string, text: string): JsonObject {
 }
 
 /** `value` as an object, or "bad-weights". */
-export function asObject(where: string, value: unknown): JsonObject {
+export function asObject(where: string, value: unknown, code: ErrorCode = "bad-weights"): JsonObject {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new ClipCapError("bad-weights", `${where} must be a JSON object, not ${show(value)}.`);
+    throw new ClipCapError(code, `${where} must be a JSON object, not ${show(value)}.`);
   }
   return value as JsonObject;
 }
@@ -27,6 +27,7 @@ export class Fields {
     /** File and path, for messages: "clip/config.json: vision_config". */
     readonly where: string,
     readonly values: JsonObject,
+    private readonly code: ErrorCode = "bad-weights",
   ) {}
 
   /** A whole number in [min, max]. */
@@ -64,14 +65,11 @@ export class Fields {
   /** The object under `key`, empty when it is missing. */
   object(key: string): Fields {
     const where = `${this.where}: ${key}`;
-    return new Fields(where, asObject(where, this.values[key] ?? {}));
+    return new Fields(where, asObject(where, this.values[key] ?? {}, this.code), this.code);
   }
 
   error(key: string, expected: string): ClipCapError {
-    return new ClipCapError(
-      "bad-weights",
-      `${this.where}: "${key}" must be ${expected}, not ${show(this.values[key])}.`,
-    );
+    return new ClipCapError(this.code, `${this.where}: "${key}" must be ${expected}, not ${show(this.values[key])}.`);
   }
 
   #number(key: string, fallback: number | undefined, expected: string, fits: (value: number) => boolean): number {

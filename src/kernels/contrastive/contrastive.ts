@@ -12,13 +12,15 @@ import { add } from "../rows/rows.js";
 import { scaleBackwardKernel, scaleKernel } from "./contrastive.wgsl.js";
 
 export interface ContrastiveOptions {
+  /** Factor of the loss. Default 1. */
+  readonly weight?: number;
   readonly label: string;
 }
 
 /**
  * CLIP's loss: images [B, D] and texts [B, D], not normalised, of which row i belongs to row i; logitScale [1], the
  * logarithm of the inverse temperature. With logits[i, j] = exp(logitScale) cos(texts[i], images[j]), the mean of the
- * cross-entropies of its rows and of its columns (docs/facts.md 2). Returns f32 [1]; differentiable in all three.
+ * cross-entropies of its rows and of its columns (docs/facts.md 2), times `weight`. Returns f32 [1]; differentiable in all three.
  * @throws RangeError for shapes that do not fit.
  */
 export function contrastiveLoss(
@@ -26,7 +28,7 @@ export function contrastiveLoss(
   images: Tensor,
   texts: Tensor,
   logitScale: Tensor,
-  { label }: ContrastiveOptions,
+  { label, weight = 1 }: ContrastiveOptions,
 ): Tensor {
   const [batch] = rowsOf(images);
   expectShape(label, texts, images.shape);
@@ -39,7 +41,8 @@ export function contrastiveLoss(
   );
   const half = (a: Tensor, b: Tensor, name: string) => {
     const logits = matmul(p, a, b, { layout: "nt", label: `${label}.${name}` });
-    return crossEntropyOfLogits(p, logits, matches, { weights: 0.5 / batch, label: `${label}.${name}` }).loss;
+    return crossEntropyOfLogits(p, logits, matches, { weights: (0.5 * weight) / batch, label: `${label}.${name}` })
+      .loss;
   };
   return add(p, half(text, image, "texts"), half(image, text, "images"), { label });
 }

@@ -1,0 +1,31 @@
+import type { Device } from "./device.js";
+
+/**
+ * Memory for the values of several programs that never run at the same time: one recorded for each shape of a batch, say.
+ * A program's values are undefined before its run and dead after it, so all of them may lie in the same buffers, and
+ * together they take what the largest takes. Compile the largest first: a buffer does not grow.
+ */
+export class Arenas {
+  private readonly buffers: GPUBuffer[] = [];
+
+  constructor(
+    readonly device: Device,
+    readonly label: string,
+  ) {}
+
+  /** A buffer of at least each size, none of them twice; for each the smallest that is there and fits, else a new one. */
+  take(sizes: readonly number[]): GPUBuffer[] {
+    const free = [...this.buffers].sort((a, b) => a.size - b.size);
+    return sizes.map((bytes) => {
+      const fitting = free.findIndex((buffer) => buffer.size >= bytes);
+      if (fitting >= 0) return free.splice(fitting, 1)[0]!;
+      const buffer = this.device.buffer(`${this.label}.arena${this.buffers.length}`, bytes, this.label);
+      this.buffers.push(buffer);
+      return buffer;
+    });
+  }
+
+  free(): void {
+    for (const buffer of this.buffers.splice(0)) this.device.release(buffer);
+  }
+}

@@ -1,0 +1,273 @@
+import type { Augmentation } from "../data/image/augment.js";
+import { asObject, Fields, type JsonObject } from "../weights/json-fields.js";
+import { PARTS, type PartName } from "./model.js";
+import { ADAMW_DEFAULTS, type AdamWOptions } from "./optimizer.js";
+import type { ScheduleOptions } from "./schedule.js";
+
+/** Where CLIP or GPT-2 comes from: a Hugging Face folder, or nothing but a configuration, with a tokenizer's folder. */
+export type NetworkChoice =
+  | { readonly folder: string }
+  | { readonly config: JsonObject; readonly tokenizer: string | undefined };
+
+/** All that decides about a training run; the file is described in docs/training.md. */
+export interface TrainConfig {
+  readonly name: string;
+  readonly seed: number;
+  readonly clip: NetworkChoice;
+  readonly gpt2: NetworkChoice;
+  readonly mapper: {
+    readonly type: "mlp" | "transformer";
+    readonly prefixLength: number;
+    readonly clipLength: number;
+    readonly layers: number;
+    /** Folder of a model whose mapper training goes on with. */
+    readonly from: string | undefined;
+  };
+  readonly normalizePrefix: boolean;
+  readonly train: readonly PartName[];
+  readonly data: {
+    readonly source: string;
+    readonly images: string | undefined;
+    readonly format: string | undefined;
+    /** Share of the pictures kept for validation where the data names no split. */
+    readonly dev: number;
+    readonly captions: "each" | "one";
+    readonly normalise: boolean;
+    /** Whether GPT-2's end of text is learnt after every caption. */
+    readonly endToken: boolean;
+    /** Label that is not learnt, and embeddings rounded to f16: the original's habits (docs/facts.md 3). */
+    readonly ignoredId: number | undefined;
+    readonly f16Embeddings: boolean;
+  };
+  readonly augment: Augmentation | undefined;
+  readonly batch: number;
+  readonly microBatch: number;
+  readonly pool: number;
+  readonly length: { readonly epochs: number } | { readonly steps: number };
+  readonly loss: { readonly caption: number; readonly contrastive: number };
+  readonly optimizer: Omit<AdamWOptions, "loss" | "label">;
+  readonly schedule: Pick<ScheduleOptions, "shape" | "peak" | "warmup">;
+  readonly dropout: boolean;
+  readonly evaluate: {
+    /** Steps between two looks at the validation pictures; 0: once an epoch. */
+    readonly every: number;
+    readonly images: number;
+    readonly samples: number;
+    /** Training ends after so many looks without a better loss; 0: never early. */
+    readonly patience: number;
+  };
+  /** Steps between two checkpoints; 0: at every look at the validation pictures. */
+  readonly checkpointEvery: number;
+  /** Updates in a row that may be skipped because of NaN or infinity. */
+  readonly maxSkipped: number;
+}
+
+const MAX_BATCH = 65_536;
+const MAX_STEPS = 1_000_000_000;
+
+/**
+ * Checks a configuration; what it leaves out is as in the original training, where docs/facts.md does not call it a mistake.
+ * @param where name of the file for messages
+ * @throws ClipCapError `bad-usage` naming the field
+ */
+export function parseTrainConfig(json: JsonObject, where: string): TrainConfig {
+  const f = new Fields(where, json, "bad-usage");
+  refuseUnknown(f, KNOWN);
+  const mapper = section(f, "mapper", ["type", "prefix_length", "clip_length", "num_layers", "from"]);
+  const networks = section(f, "networks", ["clip", "gpt2"]);
+  const batch = f.int("batch", 40, 1, MAX_BATCH);
+  const microBatch = f.int("micro_batch", batch, 1, batch);
+  if (batch % microBatch !== 0) throw f.error("micro_batch", `a divisor of the batch of ${batch}`);
+  const train = parts(f);
+  const prefixLength = mapper.int("prefix_length", 10, 1, 1000);
+  return {
+    name: f.text("name") ?? "clipcap",
+    seed: f.int("seed", 0, 0, 0xffff_ffff),
+    clip: network(networks, "clip"),
+    gpt2: network(networks, "gpt2"),
+    mapper: {
+      type: mapper.word("type", ["mlp", "transformer"], "mlp"),
+      prefixLength,
+      clipLength: mapper.int("clip_length", prefixLength, 1, 1000),
+      layers: mapper.int("num_layers", 8, 1, 1000),
+      from: mapper.text("from"),
+    },
+    normalizePrefix: f.bool("normalize_prefix", false),
+    train,
+    data: data(f),
+    augment: augmentation(f),
+    batch,
+    microBatch,
+    pool: f.int("pool", 16, 1, 100_000),
+    length:
+      json.steps === undefined
+        ? { epochs: f.int("epochs", 10, 1, 1_000_000) }
+        : { steps: f.int("steps", 1, 1, MAX_STEPS) },
+    loss: losses(f, train),
+    optimizer: optimizer(f),
+    schedule: schedule(f),
+    dropout: f.bool("dropout", train.includes("gpt2")),
+    evaluate: evaluation(f),
+    checkpointEvery: f.int("checkpoint_every", 0, 0, MAX_STEPS),
+    maxSkipped: f.int("max_skipped", 10, 0, 1_000_000),
+  };
+}
+
+const KNOWN = [
+  "name",
+  "seed",
+  "networks",
+  "mapper",
+  "normalize_prefix",
+  "train",
+  "data",
+  "augment",
+  "batch",
+  "micro_batch",
+  "pool",
+  "epochs",
+  "steps",
+  "loss",
+  "optimizer",
+  "schedule",
+  "dropout",
+  "evaluate",
+  "checkpoint_every",
+  "max_skipped",
+];
+
+/** A misspelt setting must not be ignored. */
+function refuseUnknown(f: Fields, known: readonly string[]): void {
+  const unknown = Object.keys(f.values).find((key) => !known.includes(key));
+  if (unknown !== undefined)
+    throw f.error(unknown, `left out: there is no such setting (there are ${known.join(", ")})`);
+}
+
+function section(f: Fields, key: string, known: readonly string[]): Fields {
+  const fields = f.object(key);
+  refuseUnknown(fields, known);
+  return fields;
+}
+
+function network(f: Fields, key: "clip" | "gpt2"): NetworkChoice {
+  const value = f.values[key];
+  if (typeof value === "string" && value !== "") return { folder: value };
+  if (typeof value !== "object" || value === null)
+    throw f.error(key, 'a folder, or {"config": {…}} for an untrained network');
+  const fields = section(f, key, ["config", "tokenizer"]);
+  return {
+    config: asObject(`${fields.where}: config`, fields.values.config, "bad-usage"),
+    tokenizer: fields.text("tokenizer"),
+  };
+}
+
+function parts(f: Fields): PartName[] {
+  const value = f.values.train ?? ["mapper"];
+  const known = (name: unknown) => PARTS.some((part) => part === name);
+  if (!Array.isArray(value) || value.length === 0 || !value.every(known)) {
+    throw f.error("train", `a list of some of ${PARTS.join(", ")}`);
+  }
+  return PARTS.filter((part) => value.includes(part));
+}
+
+function data(f: Fields): TrainConfig["data"] {
+  const d = section(f, "data", [
+    "source",
+    "images",
+    "format",
+    "dev",
+    "captions",
+    "normalise",
+    "end_token",
+    "ignored_id",
+    "f16_embeddings",
+  ]);
+  const source = d.text("source");
+  if (!source) throw d.error("source", 'a file or folder of captions, or "scenes"');
+  return {
+    source,
+    images: d.text("images"),
+    format: d.text("format"),
+    dev: d.float("dev", 0.02, 0, 0.9),
+    captions: d.word("captions", ["each", "one"], "each"),
+    normalise: d.bool("normalise", true),
+    endToken: d.bool("end_token", false),
+    ignoredId: d.values.ignored_id == null ? undefined : d.int("ignored_id", undefined, 0),
+    f16Embeddings: d.bool("f16_embeddings", false),
+  };
+}
+
+function augmentation(f: Fields): Augmentation | undefined {
+  if (f.values.augment == null) return undefined;
+  const a = section(f, "augment", ["area", "ratio", "flip", "jitter"]);
+  return {
+    area: range(a, "area", [1, 1], 0.01, 1),
+    ratio: range(a, "ratio", [1, 1], 0.1, 10),
+    flip: a.bool("flip", false),
+    jitter: a.float("jitter", 0, 0, 0.99),
+  };
+}
+
+function range(f: Fields, key: string, fallback: [number, number], min: number, max: number): [number, number] {
+  const value = f.values[key] ?? fallback;
+  const fits = Array.isArray(value) && value.length === 2 && value.every((x) => x >= min && x <= max);
+  if (!fits || value[0] > value[1]) throw f.error(key, `two numbers from ${min} to ${max}, the smaller first`);
+  return [value[0], value[1]];
+}
+
+function losses(f: Fields, train: readonly PartName[]): TrainConfig["loss"] {
+  const l = section(f, "loss", ["caption", "contrastive"]);
+  const loss = { caption: l.float("caption", 1, 0, 1e6), contrastive: l.float("contrastive", 0, 0, 1e6) };
+  if (loss.caption === 0) throw l.error("caption", "above 0");
+  if (loss.contrastive > 0 && !train.includes("clip")) {
+    throw l.error("contrastive", '0 unless "train" names clip: nothing else learns from it');
+  }
+  return loss;
+}
+
+function optimizer(f: Fields): TrainConfig["optimizer"] {
+  const o = section(f, "optimizer", ["type", "betas", "eps", "weight_decay", "max_norm"]);
+  const usual = ADAMW_DEFAULTS[o.word("type", ["torch", "hf2021"], "torch")];
+  const [beta1, beta2] = betas(o, [usual.beta1, usual.beta2]);
+  const maxNorm = o.values.max_norm == null ? undefined : o.float("max_norm", undefined, 1e-9, 1e9);
+  return {
+    variant: usual.variant,
+    beta1,
+    beta2,
+    eps: o.float("eps", usual.eps, 1e-30, 1),
+    weightDecay: o.float("weight_decay", usual.weightDecay, 0, 1000),
+    ...(maxNorm !== undefined && { maxNorm }),
+  };
+}
+
+function betas(o: Fields, fallback: readonly [number, number]): readonly [number, number] {
+  const value = o.values.betas ?? fallback;
+  const fits = Array.isArray(value) && value.length === 2 && value.every((b) => b >= 0 && b < 1);
+  if (!fits) throw o.error("betas", "two numbers from 0 to below 1");
+  return [value[0], value[1]];
+}
+
+function schedule(f: Fields): TrainConfig["schedule"] {
+  const s = section(f, "schedule", ["type", "lr", "final", "warmup_steps", "warmup_fraction"]);
+  const type = s.word("type", ["constant", "linear", "cosine"], "linear");
+  if (type !== "cosine" && s.values.final != null) throw s.error("final", 'left out unless "type" is cosine');
+  const warmup =
+    s.values.warmup_steps == null
+      ? { fraction: s.float("warmup_fraction", 0.05, 0, 1) }
+      : { steps: s.int("warmup_steps", undefined, 0, MAX_STEPS) };
+  return {
+    shape: type === "cosine" ? { type, final: s.float("final", 0, 0, 1) } : { type },
+    peak: s.float("lr", 2e-5, 0, 100),
+    warmup,
+  };
+}
+
+function evaluation(f: Fields): TrainConfig["evaluate"] {
+  const e = section(f, "evaluate", ["every", "images", "samples", "patience"]);
+  return {
+    every: e.int("every", 0, 0, MAX_STEPS),
+    images: e.int("images", 200, 0, 1_000_000),
+    samples: e.int("samples", 8, 0, 256),
+    patience: e.int("patience", 0, 0, 1_000_000),
+  };
+}

@@ -1,0 +1,168 @@
+import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { ClipCapError } from "../runtime/errors.js";
+import { Fields, type JsonObject, parseJsonObject } from "../weights/json-fields.js";
+import { type TensorEntry, writeSafetensors } from "../weights/node-safetensors.js";
+import { fileError, openFile, writeAtomically } from "../weights/node-source.js";
+import { openSafetensors } from "../weights/safetensors.js";
+import type { Parameter, ParameterKind, ParameterStore } from "./parameters.js";
+
+/** Where a run stands after an update. */
+export interface TrainState {
+  /** Updates done. */
+  readonly step: number;
+  /** Best look at the validation pictures so far. */
+  readonly best: { readonly step: number; readonly loss: number } | undefined;
+  /** Looks since then. */
+  readonly looks: number;
+  /** Names the data: its pictures and captions, in order. */
+  readonly data: string;
+}
+
+/** What the optimizer goes on from. */
+const KINDS = ["value", "m", "v"] as const satisfies readonly ParameterKind[];
+const TENSORS = "training.safetensors";
+const STATE = "state.json";
+const NAME = /^step-(\d+)$/;
+const MAX_STATE_BYTES = 2 ** 20;
+
+/**
+ * Writes checkpoints/step-N: parameters with their moments in f32 and where the run stands. The folder gets its name when
+ * everything in it is on the disk, so a checkpoint is whole or not there. One tensor at a time is in memory.
+ * @throws ClipCapError `io` (a full disk, say); then earlier checkpoints are as they were.
+ */
+export async function saveCheckpoint(folder: string, store: ParameterStore, state: TrainState): Promise<void> {
+  const target = join(folder, `step-${state.step}`);
+  const temporary = `${target}.tmp`;
+  const skips = new Uint32Array(await store.device.read(store.skips));
+  try {
+    await rm(temporary, { recursive: true, force: true }); // of a process that was killed
+    await mkdir(temporary, { recursive: true });
+    await writeSafetensors(join(temporary, TENSORS), entriesOf(store));
+    const text = `${JSON.stringify({ format: 1, ...state, skips: [...skips] }, null, 1)}\n`;
+    await writeAtomically(join(temporary, STATE), (sink) => sink.write(new TextEncoder().encode(text)));
+    await syncFolder(temporary);
+    await rm(target, { recursive: true, force: true });
+    await rename(temporary, target);
+    await syncFolder(folder);
+  } catch (cause) {
+    await rm(temporary, { recursive: true, force: true });
+    throw fileError(target, cause);
+  }
+}
+
+function entriesOf(store: ParameterStore): TensorEntry[] {
+  return KINDS.flatMap((kind) =>
+    store.parameters.map(({ name, shape }) => ({
+      name: `${kind}:${name}`,
+      dtype: "F32" as const,
+      shape,
+      async *bytes() {
+        yield new Uint8Array((await store.read(name, kind)).buffer);
+      },
+    })),
+  );
+}
+
+/** A name that was renamed is on the disk only once its folder is. */
+async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Removes all checkpoints but those of the given steps, and what a killed process left half-written. */
+export async function pruneCheckpoints(folder: string, keep: readonly number[]): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const step = NAME.exec(name)?.[1];
+    if (step !== undefined && keep.includes(Number(step))) continue;
+    if (step !== undefined || /^step-\d+\.tmp$/.test(name))
+      await rm(join(folder, name), { recursive: true, force: true });
+  }
+}
+
+/** The newest checkpoint, or undefined where there is none. */
+export async function latestCheckpoint(folder: string): Promise<string | undefined> {
+  const names = await readdir(folder).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === "ENOENT") return [];
+    throw fileError(folder, cause);
+  });
+  const steps = names.flatMap((name) => NAME.exec(name)?.[1] ?? []).map(Number);
+  return steps.length === 0 ? undefined : join(folder, `step-${Math.max(...steps)}`);
+}
+
+/**
+ * Puts a checkpoint's values into the store.
+ * @throws ClipCapError `bad-weights` for one of another architecture or other data, or a damaged one; the store may then hold some of it.
+ */
+export async function loadCheckpoint(path: string, store: ParameterStore, data: string): Promise<TrainState> {
+  const file = join(path, STATE);
+  const text = await readFile(file).catch((cause) => {
+    throw fileError(file, cause);
+  });
+  if (text.byteLength > MAX_STATE_BYTES)
+    throw new ClipCapError("bad-weights", `${file} has ${text.byteLength} bytes; it is damaged`);
+  const { state, skips } = parseState(file, parseJsonObject(file, text.toString("utf8")));
+  if (state.data !== data) {
+    throw new ClipCapError(
+      "bad-weights",
+      `${path} was trained on other data; resume with the pictures and captions of its config.json, or start a new run`,
+    );
+  }
+  const source = await openFile(join(path, TENSORS));
+  try {
+    const tensors = await openSafetensors(source);
+    for (const parameter of store.parameters) checkParameter(path, parameter, tensors.tensors);
+    const expected = store.parameters.length * KINDS.length;
+    if (tensors.tensors.size !== expected) {
+      throw new ClipCapError(
+        "bad-weights",
+        `${path} has ${tensors.tensors.size} tensors, but these networks have ${expected}; it belongs to another architecture`,
+      );
+    }
+    for (const kind of KINDS) {
+      for (const { name } of store.parameters) store.write(name, await tensors.readF32(`${kind}:${name}`), kind);
+      await store.device.idle();
+    }
+    store.device.write(store.skips, skips);
+  } finally {
+    await source.close();
+  }
+  return state;
+}
+
+function checkParameter(
+  path: string,
+  { name, shape }: Parameter,
+  tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>,
+): void {
+  for (const kind of KINDS) {
+    const found = tensors.get(`${kind}:${name}`)?.shape;
+    if (found?.join() === shape.join()) continue;
+    throw new ClipCapError(
+      "bad-weights",
+      `${path} belongs to another architecture: ${name} is ${found ? `[${found}]` : "missing"} there and [${shape}] here`,
+    );
+  }
+}
+
+function parseState(file: string, json: JsonObject): { state: TrainState; skips: Uint32Array } {
+  const f = new Fields(file, json);
+  if (f.int("format") !== 1) throw f.error("format", "1, the only one this version reads");
+  const best = json.best == null ? undefined : f.object("best");
+  const skips = json.skips;
+  const fits = Array.isArray(skips) && skips.length === 2 && skips.every((n) => Number.isInteger(n) && n >= 0);
+  if (!fits) throw f.error("skips", "two whole numbers");
+  return {
+    state: {
+      step: f.int("step", undefined, 0, Number.MAX_SAFE_INTEGER),
+      best: best && { step: best.int("step", undefined, 0), loss: best.float("loss", undefined, -1e30, 1e30) },
+      looks: f.int("looks", undefined, 0),
+      data: f.text("data") ?? "",
+    },
+    skips: Uint32Array.from(skips as number[]),
+  };
+}

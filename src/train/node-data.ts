@@ -1,0 +1,76 @@
+import { createHash } from "node:crypto";
+import { type CaptionedImage, splitByImage } from "../data/captions/dataset.js";
+import { openDataset } from "../data/captions/node-open.js";
+import { AS_WRITTEN } from "../data/captions/normalise.js";
+import { type Problems, problemSummary } from "../data/captions/problems.js";
+import type { Text } from "./batch.js";
+import type { TrainConfig } from "./config.js";
+import type { Networks } from "./node-networks.js";
+
+export interface TrainingData {
+  readonly train: readonly CaptionedImage[];
+  readonly dev: readonly CaptionedImage[];
+  readonly problems: Problems | undefined;
+  /** Names the pictures and captions, in their order: a resumed run must see the same. */
+  readonly digest: string;
+}
+
+/** Opens the data of a run. @throws ClipCapError `not-found`, `io`, `bad-input` */
+export async function openTrainingData({ data, seed }: TrainConfig): Promise<TrainingData> {
+  const set = await openDataset(data.source, {
+    images: data.images,
+    normalise: data.normalise ? {} : AS_WRITTEN,
+  });
+  const { train, dev } = splitByImage(set.images, { fraction: data.dev, seed });
+  return { train, dev, problems: set.problems, digest: digestOf([train, dev]) };
+}
+
+function digestOf(sets: readonly (readonly CaptionedImage[])[]): string {
+  const hash = createHash("sha256");
+  for (const images of sets) {
+    for (const { id, captions } of images) hash.update(JSON.stringify([id, captions]));
+    hash.update("\n");
+  }
+  return hash.digest("hex");
+}
+
+/** What is wrong with the data, in sentences; empty where all is well. */
+export function dataWarnings({ problems }: TrainingData): string[] {
+  if (!problems) return [];
+  const summary = problemSummary(problems);
+  return summary === "" ? [] : [summary, ...problems.first.map(({ message }) => message)];
+}
+
+export interface Tokenized {
+  /** By picture, then caption. */
+  readonly texts: readonly (readonly Text[])[];
+  /** Captions that were longer than GPT-2's positions behind the prefix, and were cut. */
+  readonly cut: number;
+}
+
+/** Captions in GPT-2's tokens and, where `contrastive`, in CLIP's. */
+export function tokenize(
+  images: readonly CaptionedImage[],
+  { clip, gpt2, mapper }: Networks,
+  { endToken, contrastive }: { readonly endToken: boolean; readonly contrastive: boolean },
+): Tokenized {
+  const most = gpt2.config.positions - mapper.config.prefixLength;
+  let cut = 0;
+  const texts = images.map(({ captions }) =>
+    captions.map((caption): Text => {
+      const ids = gpt2.tokenizer.encode(caption);
+      if (endToken) ids.push(gpt2.config.eosId);
+      if (ids.length > most) cut++;
+      return { gpt2: ids.slice(0, most), clip: contrastive ? clipIds(caption, clip) : [] };
+    }),
+  );
+  return { texts, cut };
+}
+
+/** Start, words and end, without the padding behind it. */
+function clipIds(caption: string, { tokenizer, config }: Networks["clip"]): number[] {
+  const { positions, eosId } = config.text;
+  const ids = tokenizer.encodeClip(caption, positions);
+  const end = ids.indexOf(eosId, 1);
+  return end < 0 ? ids : ids.slice(0, end + 1);
+}

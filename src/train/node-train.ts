@@ -1,0 +1,263 @@
+import { existsSync } from "node:fs";
+import { mkdir, rename } from "node:fs/promises";
+import type { CaptionedImage } from "../data/captions/dataset.js";
+import type { Device } from "../runtime/device.js";
+import { ClipCapError } from "../runtime/errors.js";
+import type { JsonObject } from "../weights/json-fields.js";
+import type { TrainConfig } from "./config.js";
+import { type ImageInput, pixelInput } from "./images.js";
+import {
+  latestCheckpoint,
+  loadCheckpoint,
+  pruneCheckpoints,
+  saveCheckpoint,
+  type TrainState,
+} from "./node-checkpoint.js";
+import { type TrainingData, tokenize } from "./node-data.js";
+import { exportModel } from "./node-export.js";
+import type { Networks } from "./node-networks.js";
+import { type RunFolder, StepLines } from "./node-run-folder.js";
+import { Training, type TrainingParts, type Underway } from "./training.js";
+
+/** What a run says while it goes on. */
+export interface TrainEvents {
+  /** After each update: where it stands, and how fast the last ones were. */
+  readonly onStep?: (step: number, total: number, speed: { readonly tokens: number; readonly images: number }) => void;
+  /** A line of metrics.jsonl. */
+  readonly onLine?: (line: JsonObject) => void;
+}
+
+export interface TrainRun extends TrainEvents {
+  readonly run: RunFolder;
+  readonly config: TrainConfig;
+  readonly networks: Networks;
+  readonly data: TrainingData;
+  /** Embeddings of the pictures, where CLIP is not trained. */
+  readonly embeddings?: { readonly train: ImageInput; readonly dev: ImageInput };
+  readonly resume: boolean;
+  /** Ends the run after the step that is under way; a checkpoint is written. */
+  readonly signal: AbortSignal;
+}
+
+export interface TrainOutcome {
+  readonly step: number;
+  readonly best: TrainState["best"];
+  /** Why it ended before its last step. */
+  readonly early: "stopped" | "no progress" | undefined;
+}
+
+/** Lines of metrics.jsonl in a run; longer runs leave steps out. */
+const MAX_LINES = 5000;
+
+/** The networks and the data as a run takes them. */
+export function trainingParts(
+  config: TrainConfig,
+  networks: Networks,
+  data: TrainingData,
+  embeddings: TrainRun["embeddings"],
+): TrainingParts & { readonly cut: number } {
+  const { preprocessing } = networks.clip;
+  const { seed, train } = config;
+  const contrastive = config.loss.contrastive > 0;
+  const set = (images: readonly CaptionedImage[], input: ImageInput | undefined) => {
+    const { texts, cut } = tokenize(images, networks, { endToken: config.data.endToken, contrastive });
+    const pixels = () => pixelInput(images, { preprocessing, augmentation: config.augment, seed });
+    return { images, texts, input: input ?? pixels(), cut };
+  };
+  const { clip, mapper, gpt2 } = networks;
+  const trained = (part: TrainConfig["train"][number]) => ({ trained: train.includes(part) });
+  const sets = { train: set(data.train, embeddings?.train), dev: set(data.dev, embeddings?.dev) };
+  const stops = [".", " ."].map((text) => gpt2.tokenizer.encode(text)).filter((ids) => ids.length === 1);
+  return {
+    config,
+    sources: {
+      ...(train.includes("clip") && { clip: { ...clip, ...trained("clip") } }),
+      mapper: { ...mapper, ...trained("mapper") },
+      gpt2: { ...gpt2, ...trained("gpt2") },
+    },
+    ...sets,
+    stop: [...new Set([...stops.flat(), gpt2.config.eosId])],
+    cut: sets.train.cut + sets.dev.cut,
+  };
+}
+
+/**
+ * Trains until the last step, an early stop or the signal, writing metrics, samples, checkpoints and the best model into
+ * the run's folder. Resumed from a checkpoint it goes on to the same bits as if it had never ended.
+ * @throws ClipCapError `bad-input` when too many updates in a row were skipped; `io` when nothing can be saved.
+ */
+export async function train(device: Device, o: TrainRun): Promise<TrainOutcome> {
+  const { run, config, networks, data } = o;
+  const parts = trainingParts(config, networks, data, o.embeddings);
+  const training = await Training.create(device, { ...parts, signal: o.signal });
+  const journal = new Journal(o, training);
+  try {
+    await journal.start();
+    return await journal.work();
+  } finally {
+    await journal.close();
+    training.free();
+    await run.release();
+  }
+}
+
+/** A run between its files and its device. */
+class Journal {
+  private state: TrainState;
+  private metrics: StepLines | undefined;
+  private samples: StepLines | undefined;
+  private readonly checkpoints: string;
+  private readonly best: string;
+  private readonly lineEvery: number;
+  private readonly since = performance.now();
+  private speed = { at: performance.now(), tokens: 0, images: 0 };
+
+  constructor(
+    private readonly o: TrainRun,
+    private readonly training: Training,
+  ) {
+    this.state = { step: 0, best: undefined, looks: 0, data: o.data.digest };
+    this.checkpoints = o.run.file("checkpoints");
+    this.best = o.run.file("best");
+    this.lineEvery = Math.ceil(training.totalSteps / MAX_LINES);
+  }
+
+  async start(): Promise<void> {
+    const { run, resume, data } = this.o;
+    await mkdir(this.checkpoints, { recursive: true });
+    if (!existsSync(this.best) && existsSync(`${this.best}.old`)) await rename(`${this.best}.old`, this.best);
+    const checkpoint = resume ? await latestCheckpoint(this.checkpoints) : undefined;
+    if (checkpoint) this.state = await loadCheckpoint(checkpoint, this.training.model.store, data.digest);
+    this.metrics = await StepLines.open(run.file("metrics.jsonl"), this.state.step);
+    this.samples = await StepLines.open(run.file("samples.jsonl"), this.state.step);
+  }
+
+  /** One update is always under way while the one before is looked at, but at a boundary, where everything waits. */
+  async work(): Promise<TrainOutcome> {
+    const { training, o } = this;
+    let underway: Underway | undefined;
+    let early: TrainOutcome["early"];
+    for (let step = this.state.step; step < training.totalSteps && !early; ) {
+      const next = await training.submit(step++);
+      if (underway) await this.done(underway);
+      underway = next;
+      const looks = this.isLook(step);
+      const ends = step === training.totalSteps || o.signal.aborted;
+      if (!looks && !ends && !this.isCheckpoint(step)) continue;
+      await this.done(underway);
+      underway = undefined;
+      if ((looks || step === training.totalSteps) && (await this.look())) early = "no progress";
+      if (o.signal.aborted) early = "stopped";
+      await this.checkpoint();
+    }
+    return { step: this.state.step, best: this.state.best, early };
+  }
+
+  private isLook(step: number): boolean {
+    const every = this.o.config.evaluate.every || this.training.order.stepsPerEpoch;
+    return step % every === 0;
+  }
+
+  private isCheckpoint(step: number): boolean {
+    const every = this.o.config.checkpointEvery;
+    return every > 0 && step % every === 0;
+  }
+
+  private async done({ pending, step, lr, images, tokens }: Underway): Promise<void> {
+    const { o, training } = this;
+    const r = await pending.result();
+    this.state = { ...this.state, step };
+    const seconds = (performance.now() - this.speed.at) / 1000;
+    this.speed = { at: performance.now(), tokens: tokens / seconds, images: images / seconds };
+    o.onStep?.(step, training.totalSteps, this.speed);
+    if (r.skippedInARow > o.config.maxSkipped) {
+      throw new ClipCapError(
+        "bad-input",
+        `${r.skippedInARow} updates in a row had a loss or gradient that is not finite, the last of them step ${step}; ` +
+          "lower the learning rate, or set optimizer max_norm, and resume from the last checkpoint",
+      );
+    }
+    if (step % this.lineEvery !== 0 && step !== training.totalSteps) return;
+    const { loss } = o.config;
+    const contrastive = loss.contrastive > 0 ? { contrastive_loss: (r.total - r.caption) / loss.contrastive } : {};
+    await this.line({
+      kind: "train",
+      step,
+      epoch: training.epochOf(step),
+      loss: r.total,
+      caption_loss: r.caption / loss.caption,
+      ...contrastive,
+      lr,
+      grad_norm: r.gradNorm,
+      skipped: r.skipped,
+      tokens_per_s: Math.round(this.speed.tokens),
+      images_per_s: Math.round(10 * this.speed.images) / 10,
+    });
+  }
+
+  /** Losses and captions of the validation pictures; true when training shall end for want of progress. */
+  private async look(): Promise<boolean> {
+    const { training, o, state } = this;
+    const { step } = state;
+    const losses = await training.validate();
+    if (!losses) return false;
+    const images = training.devImages();
+    const tokenizer = o.networks.gpt2.tokenizer;
+    const eos = o.networks.gpt2.config.eosId;
+    const captions = (await training.captionsOf(images)).map((ids) =>
+      tokenizer
+        .decode(
+          ids.filter((id) => id !== eos),
+          { cleanUp: true },
+        )
+        .trim(),
+    );
+    const { caption, contrastive, total } = losses;
+    await this.line({
+      kind: "dev",
+      step,
+      epoch: training.epochOf(step),
+      loss: total,
+      caption_loss: caption,
+      ...(contrastive !== undefined && { contrastive_loss: contrastive }),
+    });
+    for (const image of images.slice(0, o.config.evaluate.samples)) {
+      const { id, captions: references } = o.data.dev[image]!;
+      await this.samples!.append({ step, id, caption: captions[image]!, references });
+    }
+    if (state.best && !(total < state.best.loss)) {
+      this.state = { ...state, looks: state.looks + 1 };
+      const { patience } = o.config.evaluate;
+      return patience > 0 && this.state.looks >= patience;
+    }
+    await this.exportTo(this.best, "F32");
+    this.state = { ...state, best: { step, loss: total }, looks: 0 };
+    return false;
+  }
+
+  private exportTo(path: string, dtype: "F32" | "F16"): Promise<void> {
+    const { config, networks } = this.o;
+    return exportModel(path, this.training.model, networks, {
+      description: { name: config.name, trained_on: `${config.data.source}, step ${this.state.step}` },
+      normalizePrefix: config.normalizePrefix,
+      dtype,
+      trained: config.train,
+    });
+  }
+
+  private async checkpoint(): Promise<void> {
+    await saveCheckpoint(this.checkpoints, this.training.model.store, this.state);
+    await pruneCheckpoints(this.checkpoints, [this.state.step]);
+  }
+
+  private async line(line: JsonObject & { step: number }): Promise<void> {
+    const whole = { ...line, seconds: Math.round((performance.now() - this.since) / 100) / 10 };
+    await this.metrics!.append(whole);
+    this.o.onLine?.(whole);
+  }
+
+  async close(): Promise<void> {
+    await this.metrics?.close();
+    await this.samples?.close();
+  }
+}

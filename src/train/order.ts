@@ -1,0 +1,70 @@
+import { random } from "../data/random.js";
+
+/** One picture with one of its captions, by their numbers. */
+export interface Example {
+  readonly image: number;
+  readonly caption: number;
+}
+
+export interface OrderOptions {
+  readonly seed: number;
+  /** Examples of a step. */
+  readonly batch: number;
+  /** Whether an epoch takes every caption of a picture, as the original training does, or one, chosen anew. */
+  readonly captions: "each" | "one";
+  /**
+   * So many batches at a time are sorted by length and cut into batches of like lengths, so that little is padded;
+   * their order stays random. 1 leaves examples as they were shuffled.
+   */
+  readonly pool: number;
+}
+
+/**
+ * The order in which examples are seen: a function of seed and step alone. What does not fill a batch at the end of an
+ * epoch is left out, as in the original.
+ */
+export class DataOrder {
+  readonly stepsPerEpoch: number;
+  private readonly each: readonly Example[];
+  private current: { readonly epoch: number; readonly batches: readonly (readonly Example[])[] } | undefined;
+
+  /** `lengths[image][caption]`: what a caption counts when sorted, usually its tokens. */
+  constructor(
+    private readonly lengths: readonly (readonly number[])[],
+    private readonly options: OrderOptions,
+  ) {
+    const each = lengths.flatMap((captions, image) => captions.map((_, caption) => ({ image, caption })));
+    this.each = options.captions === "each" ? each : [];
+    this.stepsPerEpoch = Math.floor((options.captions === "each" ? each : lengths).length / options.batch);
+  }
+
+  /** The examples of a step, counted from 0. @throws RangeError where not even one batch is filled. */
+  batch(step: number): readonly Example[] {
+    if (this.stepsPerEpoch === 0) throw new RangeError(`there are fewer examples than ${this.options.batch}, a batch`);
+    const epoch = Math.floor(step / this.stepsPerEpoch);
+    if (this.current?.epoch !== epoch) this.current = { epoch, batches: this.epoch(epoch) };
+    return this.current.batches[step % this.stepsPerEpoch]!;
+  }
+
+  private epoch(epoch: number): Example[][] {
+    const { seed, batch, pool } = this.options;
+    const examples = this.examples(epoch);
+    const order = random(seed, "order", epoch).permutation(examples.length);
+    const shuffled = Array.from(order, (i) => examples[i]!).slice(0, this.stepsPerEpoch * batch);
+    const lengthOf = ({ image, caption }: Example) => this.lengths[image]![caption]!;
+    const batches: Example[][] = [];
+    for (let start = 0; start < shuffled.length; start += pool * batch) {
+      const some = shuffled.slice(start, start + pool * batch);
+      if (pool > 1) some.sort((a, b) => lengthOf(a) - lengthOf(b)); // stable: equal lengths stay shuffled
+      for (let i = 0; i < some.length; i += batch) batches.push(some.slice(i, i + batch));
+    }
+    if (pool === 1) return batches;
+    return Array.from(random(seed, "batches", epoch).permutation(batches.length), (i) => batches[i]!);
+  }
+
+  private examples(epoch: number): readonly Example[] {
+    if (this.options.captions === "each") return this.each;
+    const pick = random(this.options.seed, "caption", epoch);
+    return this.lengths.map((captions, image) => ({ image, caption: pick.below(captions.length, image) }));
+  }
+}

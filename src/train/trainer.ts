@@ -1,0 +1,188 @@
+import { Arenas } from "../runtime/arenas.js";
+import type { Device } from "../runtime/device.js";
+import { Program } from "../runtime/program.js";
+import type { Reading } from "../runtime/reading.js";
+import { rowsOfTensor, type Tensor } from "../runtime/tensor.js";
+import type { HostBatch } from "./batch.js";
+import type { TrainingModel } from "./model.js";
+import {
+  type Batch,
+  type BatchShape,
+  type Losses,
+  type ObjectiveOptions,
+  objective,
+  recordBatch,
+} from "./objective.js";
+import { type AdamWOptions, recordAdamW } from "./optimizer.js";
+
+export interface TrainerOptions extends Omit<ObjectiveOptions, "dropout"> {
+  /** Shape of one row of the input: [3, S, S] or [D]. */
+  readonly inputShape: readonly number[];
+  /** The largest batch; what is allocated for it serves all others. */
+  readonly largest: BatchShape;
+  readonly optimizer: Omit<AdamWOptions, "loss" | "label">;
+  readonly dropout: boolean;
+}
+
+/** What one update was made of. */
+export interface StepResult {
+  /** Losses as they were weighted, over all micro-batches. */
+  readonly total: number;
+  readonly caption: number;
+  /** Norm of the gradients before clipping; infinity where the update was skipped. */
+  readonly gradNorm: number;
+  /** Updates skipped so far because of NaN or infinity, in all and in a row. */
+  readonly skipped: number;
+  readonly skippedInARow: number;
+}
+
+interface Recorded {
+  readonly program: Program;
+  readonly batch: Batch;
+}
+
+/**
+ * The programs of a training run: one with the gradients for each shape of a batch, one without for validation, and one
+ * that updates the parameters. They never run at the same time, so their values share memory.
+ */
+export class Trainer {
+  readonly input: Tensor;
+  private readonly one: Tensor;
+  private readonly sums: Losses;
+  private readonly arenas: Arenas;
+  private readonly recorded = new Map<string, Recorded>();
+  private update: { readonly program: Program; readonly norm: Tensor } | undefined;
+
+  private constructor(
+    readonly device: Device,
+    readonly model: TrainingModel,
+    private readonly options: TrainerOptions,
+  ) {
+    const account = "batch";
+    this.input = device.tensor("input", [options.largest.batch, ...options.inputShape], "f32", { account });
+    this.one = device.tensor("one", [1], "f32", { account });
+    const sum = (label: string) => device.tensor(label, [1], "f32", { account });
+    this.sums = { total: sum("loss.total.sum"), caption: sum("loss.caption.sum") };
+    this.arenas = new Arenas(device, "activations");
+    device.write(this.one, Float32Array.of(1));
+  }
+
+  /** Records and compiles the largest step. @throws ClipCapError `out-of-memory`; then nothing stays allocated. */
+  static async create(device: Device, model: TrainingModel, options: TrainerOptions): Promise<Trainer> {
+    const trainer = new Trainer(device, model, options);
+    try {
+      await trainer.programFor(options.largest, "train");
+      await trainer.recordUpdate();
+      return trainer;
+    } catch (error) {
+      trainer.free();
+      throw error;
+    }
+  }
+
+  /**
+   * Submits one update from the micro-batches of a step; waits only where a shape is new. `t` counts updates from 1;
+   * `seeds` are those of dropout, one for each micro-batch.
+   */
+  async step(
+    batches: readonly HostBatch[],
+    { lr, t, seeds }: { readonly lr: number; readonly t: number; readonly seeds: readonly number[] },
+  ): Promise<PendingStep> {
+    for (const [i, host] of batches.entries()) {
+      const { program, batch } = await this.programFor(host.shape, "train");
+      this.write(batch, host);
+      program.run({ accumulate: i === 0 ? 0 : 1, ...(this.options.dropout && { seed: seeds[i]! }) });
+    }
+    const { program, norm } = this.update!;
+    return new PendingStep(program.run({ lr, t }, [norm, this.sums.total, this.sums.caption, this.model.store.skips]));
+  }
+
+  /** The losses of the given batches, added up with their weights; parameters stay as they are. */
+  async evaluate(batches: AsyncIterable<HostBatch>): Promise<{ readonly total: number; readonly caption: number }> {
+    const [total, caption] = [this.sums.total, this.sums.caption];
+    let first = true;
+    let last: Reading | undefined;
+    for await (const host of batches) {
+      const { program, batch } = await this.programFor(host.shape, "evaluate");
+      this.write(batch, host);
+      const pending = program.run({ accumulate: first ? 0 : 1 }, [total, caption]);
+      await last?.get(); // one batch in flight
+      last = pending;
+      first = false;
+    }
+    const [a, b] = last ? ((await last.get()) as Float32Array[]) : [[Number.NaN], [Number.NaN]];
+    return { total: a![0]!, caption: b![0]! };
+  }
+
+  /** Arithmetic of the largest step, without the update. */
+  get flops(): number {
+    return this.recorded
+      .values()
+      .next()
+      .value!.program.dispatches.reduce((sum, d) => sum + (d.flops ?? 0), 0);
+  }
+
+  free(): void {
+    for (const { program } of this.recorded.values()) program.destroy();
+    this.update?.program.destroy();
+    this.arenas.free();
+    for (const tensor of [this.input, this.one, this.sums.total, this.sums.caption]) this.device.free(tensor);
+  }
+
+  private async programFor(shape: BatchShape, kind: "train" | "evaluate"): Promise<Recorded> {
+    const key = `${kind} ${Object.values(shape)}`;
+    const known = this.recorded.get(key);
+    if (known) return known;
+    const gradients = kind === "train";
+    const program = new Program(this.device, kind, { gradients });
+    const batch = recordBatch(program, shape);
+    const input = rowsOfTensor(this.input, 0, shape.batch);
+    const dropout = gradients && this.options.dropout ? program.scalar("seed") : undefined;
+    const total = objective(program, this.model, input, batch, this.sums, { ...this.options, dropout });
+    if (gradients) program.backward(total, this.one);
+    await program.compile({ arenas: this.arenas });
+    const made = { program, batch };
+    this.recorded.set(key, made);
+    return made;
+  }
+
+  private async recordUpdate(): Promise<void> {
+    const program = new Program(this.device, "update");
+    const { store } = this.model;
+    const norm = recordAdamW(program, store, { ...this.options.optimizer, loss: this.sums.total, label: "adamw" });
+    this.update = { program: await program.compile({ arenas: this.arenas }), norm };
+  }
+
+  private write({ captions, texts }: Batch, host: HostBatch): void {
+    const { device } = this;
+    device.write(this.input, host.input);
+    device.write(captions.ids, host.ids);
+    device.write(captions.rows, host.rows);
+    device.write(captions.targets, host.targets);
+    device.write(captions.weights, host.weights);
+    if (!texts) return;
+    device.write(texts.ids, host.texts);
+    device.write(texts.last, host.ends);
+  }
+}
+
+/** A step that the GPU is working on. */
+export class PendingStep {
+  constructor(private readonly reading: Reading) {}
+
+  async result(): Promise<StepResult> {
+    const [norm, total, caption, skips] = (await this.reading.get()) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+      Uint32Array,
+    ];
+    return {
+      total: total[0]!,
+      caption: caption[0]!,
+      gradNorm: norm[0]!,
+      skipped: skips[0]!,
+      skippedInARow: skips[1]!,
+    };
+  }
+}

@@ -29,6 +29,8 @@ export interface TrainConfig {
     readonly source: string;
     readonly images: string | undefined;
     readonly format: string | undefined;
+    /** How many drawn scenes there are, and their size in pixels, where the source is "scenes". */
+    readonly scenes: { readonly train: number; readonly dev: number; readonly size: number };
     /** Share of the pictures kept for validation where the data names no split. */
     readonly dev: number;
     readonly captions: "each" | "one";
@@ -175,6 +177,7 @@ function data(f: Fields): TrainConfig["data"] {
     "source",
     "images",
     "format",
+    "scenes",
     "dev",
     "captions",
     "normalise",
@@ -182,12 +185,18 @@ function data(f: Fields): TrainConfig["data"] {
     "ignored_id",
     "f16_embeddings",
   ]);
+  const scenes = section(d, "scenes", ["train", "dev", "size"]);
   const source = d.text("source");
   if (!source) throw d.error("source", 'a file or folder of captions, or "scenes"');
   return {
     source,
     images: d.text("images"),
     format: d.text("format"),
+    scenes: {
+      train: scenes.int("train", 100_000, 1, 1_000_000),
+      dev: scenes.int("dev", 200, 0, 1_000_000),
+      size: scenes.int("size", 64, 16, 1024),
+    },
     dev: d.float("dev", 0.02, 0, 0.9),
     captions: d.word("captions", ["each", "one"], "each"),
     normalise: d.bool("normalise", true),

@@ -3,9 +3,11 @@ import { type CaptionedImage, splitByImage } from "../data/captions/dataset.js";
 import { openDataset } from "../data/captions/node-open.js";
 import { AS_WRITTEN } from "../data/captions/normalise.js";
 import { type Problems, problemSummary } from "../data/captions/problems.js";
+import { checkCaption } from "../data/scenes/captions.js";
+import { sceneDataset } from "../data/scenes/dataset.js";
 import type { Text } from "./batch.js";
 import type { TrainConfig } from "./config.js";
-import type { Networks } from "./node-networks.js";
+import { type Networks, SCENES } from "./node-networks.js";
 
 export interface TrainingData {
   readonly train: readonly CaptionedImage[];
@@ -13,16 +15,31 @@ export interface TrainingData {
   readonly problems: Problems | undefined;
   /** Names the pictures and captions, in their order: a resumed run must see the same. */
   readonly digest: string;
+  /** Whether a caption of validation picture i is wholly right, where that can be told. */
+  readonly isRight?: (i: number, caption: string) => boolean;
 }
 
 /** Opens the data of a run. @throws ClipCapError `not-found`, `io`, `bad-input` */
 export async function openTrainingData({ data, seed }: TrainConfig): Promise<TrainingData> {
+  if (data.source === SCENES) return openScenes(data.scenes, seed);
   const set = await openDataset(data.source, {
     images: data.images,
     normalise: data.normalise ? {} : AS_WRITTEN,
   });
   const { train, dev } = splitByImage(set.images, { fraction: data.dev, seed });
   return { train, dev, problems: set.problems, digest: digestOf([train, dev]) };
+}
+
+function openScenes({ train, dev, size }: TrainConfig["data"]["scenes"], seed: number): TrainingData {
+  const { images } = sceneDataset({ seed, size, train, dev, test: 0 });
+  const of = (split: "train" | "dev") => images.filter((image) => image.split === split);
+  const sets = { train: of("train"), dev: of("dev") };
+  return {
+    ...sets,
+    problems: undefined,
+    digest: `scenes ${seed} ${train} ${dev} ${size}`,
+    isRight: (i, caption) => checkCaption(caption, sets.dev[i]!.scene).right,
+  };
 }
 
 function digestOf(sets: readonly (readonly CaptionedImage[])[]): string {

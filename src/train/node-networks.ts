@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { type Preprocessing, parsePreprocessorConfig } from "../data/image/preprocess.js";
 
+import { sceneTokenizer } from "../data/scenes/tokenizer.js";
 import type { Tokenizer } from "../data/tokenizer.js";
 import { readTokenizer } from "../data/tokenizer-folder.js";
 import { modelFolder } from "../node/model.js";
@@ -14,7 +15,7 @@ import {
   parseClipConfig,
   parseGpt2Config,
 } from "../weights/config.js";
-import { type ModelFolder, readJson, subfolder } from "../weights/folder.js";
+import { type ModelFolder, mapFolder, readJson, subfolder } from "../weights/folder.js";
 import type { JsonObject } from "../weights/json-fields.js";
 import { openClip, openGpt2, openModel, parseManifest } from "../weights/model-files.js";
 import { nodeFolder } from "../weights/node-folder.js";
@@ -49,6 +50,11 @@ const COMPANIONS = [
   "vocab.json",
   "merges.txt",
 ];
+
+/** Where the data, or a tokenizer, is that of the drawn scenes. */
+export const SCENES = "scenes";
+/** "model_max_length" of their tokenizer: a caption has at most 19 tokens. */
+const SCENE_POSITIONS = 32;
 
 /** A vocabulary is rounded up to whole vectors of rows; the spare tokens never occur. */
 const VOCABULARY_STEP = 64;
@@ -166,11 +172,20 @@ async function textsOf(choice: NetworkChoice & { tokenizer: string | undefined }
       `networks: ${part}: an untrained network needs "tokenizer", a folder with a tokenizer.json, or "scenes"`,
     );
   }
-  const folder = await open(path, part);
+  const folder = path === SCENES ? sceneTokenizerFolder() : await open(path, part);
   const tokenizer = await readTokenizer(folder);
   const companions = await companionsOf(folder);
   for (const name of ["config.json", "preprocessor_config.json"]) companions.delete(name); // another network's
   return { tokenizer, companions, vocab: VOCABULARY_STEP * Math.ceil(tokenizer.vocabSize / VOCABULARY_STEP) };
+}
+
+/** The tokenizer of the drawn scenes, which comes from no file. */
+function sceneTokenizerFolder(): ModelFolder {
+  const { tokenizer, config } = sceneTokenizer(SCENE_POSITIONS);
+  return mapFolder(
+    "the tokenizer of scenes",
+    new Map([jsonFile("tokenizer.json", tokenizer), jsonFile("tokenizer_config.json", config)]),
+  );
 }
 
 function endId(tokenizer: Tokenizer): number {

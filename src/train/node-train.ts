@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, rename } from "node:fs/promises";
 import type { CaptionedImage } from "../data/captions/dataset.js";
+import { evaluate } from "../metrics/evaluate.js";
 import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 import type { JsonObject } from "../weights/json-fields.js";
@@ -213,6 +214,8 @@ class Journal {
         .trim(),
     );
     const { caption, contrastive, total } = losses;
+    const { isRight } = o.data;
+    const right = isRight && captions.filter((text, i) => isRight(images[i]!, text)).length / captions.length;
     await this.line({
       kind: "dev",
       step,
@@ -220,6 +223,8 @@ class Journal {
       loss: total,
       caption_loss: caption,
       ...(contrastive !== undefined && { contrastive_loss: contrastive }),
+      bleu4: this.bleu4(images, captions),
+      ...(right !== undefined && { right }),
     });
     for (const image of images.slice(0, o.config.evaluate.samples)) {
       const { id, captions: references } = o.data.dev[image]!;
@@ -233,6 +238,15 @@ class Journal {
     await this.exportTo(this.best, "F32");
     this.state = { ...state, best: { step, loss: total }, looks: 0 };
     return false;
+  }
+
+  private bleu4(images: readonly number[], captions: readonly string[]): number {
+    const { dev } = this.o.data;
+    const items = images.map((image, i) => ({
+      candidate: captions[i]!,
+      references: dev[image]!.captions,
+    }));
+    return evaluate(items).corpus.bleu[3];
   }
 
   private exportTo(path: string, dtype: "F32" | "F16"): Promise<void> {

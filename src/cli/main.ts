@@ -10,6 +10,7 @@ import { addFetch } from "./fetch.js";
 import { addMetrics } from "./metrics.js";
 import { addReport } from "./report.js";
 import { stopSignal, watchForStop } from "./stop.js";
+import { addTrain } from "./train.js";
 
 const EXAMPLES = `
 Examples:
@@ -30,7 +31,17 @@ async function main(argv: readonly string[]): Promise<void> {
     .exitOverride() // throws instead of ending the process
     .configureOutput({ outputError: () => {} }) // errors are printed in one place, below
     .addHelpText("after", EXAMPLES);
-  for (const add of [addCaption, addEmbed, addConvert, addFetch, addMetrics, addReport, addDoctor]) add(program);
+  const commands = [
+    addCaption,
+    addTrain,
+    addMetrics,
+    addEmbed,
+    addConvert,
+    addFetch,
+    addReport,
+    addDoctor,
+  ];
+  for (const add of commands) add(program);
   await program.parseAsync(argv);
   stopSignal.throwIfAborted();
 }

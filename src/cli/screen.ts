@@ -54,6 +54,13 @@ export class Screen {
     process.exitCode = EXIT_FAILED;
   }
 
+  /** Something to know that is no failure. */
+  note(text: string): void {
+    if (this.options.quiet) return;
+    this.wipe();
+    process.stderr.write(`clipcap: ${text}\n`);
+  }
+
   /** Says what is being done, how much of it, and a note such as "812 tokens/s"; a total of 0 is unknown. */
   progress(what: string, done = 0, total = 0, note = ""): void {
     if (this.options.quiet) return;

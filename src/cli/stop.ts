@@ -14,6 +14,12 @@ export class Stop extends Error {
 const PATIENCE_MS = 500;
 
 const stopping = new AbortController();
+let patience = PATIENCE_MS;
+
+/** For work that must come to an end of its own, however long that takes: a training step and its checkpoint. */
+export function waitForTheEnd(): void {
+  patience = Number.POSITIVE_INFINITY;
+}
 
 /** Aborted when the command shall end. Whoever works for longer than a moment watches it. */
 export const stopSignal: AbortSignal = stopping.signal;
@@ -28,7 +34,7 @@ export function watchForStop(): void {
       if (stopSignal.aborted) process.exit(exitCode);
       stopping.abort(new Stop(exitCode));
       // exit also runs what removes half-written files.
-      setTimeout(() => process.exit(exitCode), PATIENCE_MS).unref();
+      if (patience < Number.POSITIVE_INFINITY) setTimeout(() => process.exit(exitCode), patience).unref();
     });
   }
   // `clipcap … | head` has all it wants: no error, as with other filters.

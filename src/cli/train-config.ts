@@ -1,0 +1,160 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import type { Command } from "commander";
+import { ClipCapError } from "../runtime/errors.js";
+import { parseTrainConfig, type TrainConfig } from "../train/config.js";
+import { type JsonObject, parseJsonObject } from "../weights/json-fields.js";
+import { fileError } from "../weights/node-source.js";
+
+/** Flags that stand for fields of a configuration (docs/training.md). */
+export interface ConfigFlags {
+  readonly config?: string;
+  readonly data?: string;
+  readonly images?: string;
+  readonly format?: string;
+  readonly clip?: string;
+  readonly gpt2?: string;
+  readonly model?: string;
+  readonly mapper?: string;
+  readonly prefixLength?: number;
+  readonly clipLength?: number;
+  readonly layers?: number;
+  readonly finetuneGpt2?: boolean;
+  readonly trainClip?: boolean;
+  readonly normalizePrefix?: boolean;
+  readonly epochs?: number;
+  readonly steps?: number;
+  readonly batch?: number;
+  readonly microBatch?: number;
+  readonly lr?: number;
+  readonly warmupSteps?: number;
+  readonly patience?: number;
+  readonly seed?: number;
+  readonly compat?: boolean;
+}
+
+/** Configurations that come with the package, beside src and dist. */
+const RECIPES = new URL("../../recipes/", import.meta.url);
+/** CLIP and GPT-2 where nothing names others: small, but here. */
+const SHIPPED_MODEL = "flickr8k-small";
+const SCENES = "scenes";
+
+export function withConfigOptions(command: Command, numeric: (flag: string) => (text: string) => number): void {
+  const number = (flag: string, what: string) => command.option(`${flag} <n>`, what, numeric(flag));
+  command
+    .optionsGroup("Data:")
+    .option("--data <file>", 'captions (COCO, Karpathy, Flickr, CSV, JSON lines, folder, .tar), or "scenes"')
+    .option("--images <dir>", "folder of the pictures that --data names")
+    .option("--format <name>", "format of --data, where it is not recognised")
+    .optionsGroup("Networks:")
+    .option(
+      "--config <file|name>",
+      "configuration (docs/training.md), or the name of one in recipes/; flags win over it",
+    )
+    .option("--model <dir|name>", `model folder that CLIP and GPT-2 come from (default: ${SHIPPED_MODEL})`)
+    .option("--clip <dir>", "Hugging Face folder of CLIP")
+    .option("--gpt2 <dir>", "Hugging Face folder of GPT-2")
+    .addOption(
+      command.createOption("--mapper <type>", "mapper between them (default: mlp)").choices(["mlp", "transformer"]),
+    );
+  number("--prefix-length", "K: vectors that the mapper makes (default: 10)");
+  number("--clip-length", "of the transformer mapper (default: K)");
+  number("--layers", "of the transformer mapper (default: 8)");
+  command
+    .option("--normalize-prefix", "scale embeddings to length 1")
+    .option("--finetune-gpt2", "train GPT-2 too, with dropout")
+    .option("--train-clip", "train CLIP too, with the contrastive loss")
+    .optionsGroup("Training:");
+  number("--epochs", "times that the data is seen (default: 10)");
+  number("--steps", "updates, instead of epochs");
+  number("--batch", "examples of an update (default: 40)");
+  number("--micro-batch", "examples on the device at once; gradients are added up (default: all)");
+  number("--lr", "highest learning rate (default: 2e-5)");
+  number("--warmup-steps", "updates until it is reached (default: 5 % of all)");
+  number("--patience", "looks at the validation pictures without progress before training ends (default: never)");
+  number("--seed", "of everything that is random (default: 0)");
+  command.option(
+    "--compat",
+    "as the original: its AdamW, warm-up, token 0 not learnt, captions as written, f16 embeddings",
+  );
+}
+
+/** The file's configuration with what the flags say, and its checked form. @throws ClipCapError `bad-usage`, `not-found` */
+export async function configFrom(flags: ConfigFlags): Promise<{ json: JsonObject; config: TrainConfig }> {
+  const name = flags.config ?? (flags.data === SCENES ? SCENES : undefined);
+  const base = name === undefined ? {} : await readConfig(name);
+  const json = merge(merge(base, flags.compat ? COMPAT : {}), fromFlags(flags, base));
+  return { json, config: parseTrainConfig(json, flags.config ?? "the configuration") };
+}
+
+async function readConfig(name: string): Promise<JsonObject> {
+  const recipe = /^[\w-]+$/.test(name) ? fileURLToPath(new URL(`${name}.json`, RECIPES)) : undefined;
+  const path = !existsSync(name) && recipe && existsSync(recipe) ? recipe : name;
+  const text = await readFile(path, "utf8").catch((cause) => {
+    throw fileError(path, cause);
+  });
+  return parseJsonObject(path, text);
+}
+
+/** The original's habits (docs/facts.md 3). */
+const COMPAT: JsonObject = {
+  optimizer: { type: "hf2021", max_norm: null },
+  schedule: { type: "linear", lr: 2e-5, warmup_steps: 5000, warmup_fraction: null, final: null },
+  data: { normalise: false, end_token: false, ignored_id: 0, f16_embeddings: true, captions: "each" },
+  pool: 1,
+};
+
+function fromFlags(f: ConfigFlags, base: JsonObject): JsonObject {
+  const { model = "networks" in base ? undefined : SHIPPED_MODEL } = f;
+  const train = [...(f.trainClip ? ["clip"] : []), "mapper", ...(f.finetuneGpt2 ? ["gpt2"] : [])];
+  return defined({
+    data: defined({ source: f.data, images: f.images, format: f.format }),
+    networks: defined({ clip: f.clip ?? model, gpt2: f.gpt2 ?? model }),
+    mapper: defined({ type: f.mapper, prefix_length: f.prefixLength, clip_length: f.clipLength, num_layers: f.layers }),
+    train: f.trainClip || f.finetuneGpt2 ? train : undefined,
+    loss: f.trainClip && !("loss" in base) ? { contrastive: 0.5 } : undefined,
+    normalize_prefix: f.normalizePrefix,
+    // One of the two replaces the other of the file.
+    epochs: f.epochs ?? (f.steps === undefined ? undefined : null),
+    steps: f.steps ?? (f.epochs === undefined ? undefined : null),
+    batch: f.batch,
+    micro_batch: f.microBatch ?? (f.batch === undefined ? undefined : null),
+    schedule: defined({
+      lr: f.lr,
+      warmup_steps: f.warmupSteps,
+      warmup_fraction: f.warmupSteps === undefined ? undefined : null,
+    }),
+    evaluate: defined({ patience: f.patience }),
+    seed: f.seed,
+  });
+}
+
+function defined(object: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
+}
+
+/** `over` wins; objects are merged, null takes a field away. */
+function merge(under: JsonObject, over: JsonObject): JsonObject {
+  const out: Record<string, unknown> = { ...under };
+  for (const [key, value] of Object.entries(over)) {
+    const before = out[key];
+    if (value === null) delete out[key];
+    else if (isObject(value)) out[key] = merge(isObject(before) ? before : {}, value);
+    else out[key] = value;
+  }
+  return out;
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** One sentence for flags that contradict each other. */
+export function checkFlags({ epochs, steps, clip, gpt2, model }: ConfigFlags): void {
+  if (epochs !== undefined && steps !== undefined)
+    throw new ClipCapError("bad-usage", "give --epochs or --steps, not both");
+  if (model !== undefined && clip !== undefined && gpt2 !== undefined) {
+    throw new ClipCapError("bad-usage", "--model is of no use where --clip and --gpt2 are given; leave it out");
+  }
+}

@@ -25,7 +25,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   metrics: ["runtime", ...LEAVES],
   pages: ["runtime", ...LEAVES],
   models: ["kernels", "runtime", ...LEAVES],
-  train: ["models", "kernels", "runtime", ...LEAVES],
+  train: ["node", "models", "kernels", "runtime", ...LEAVES],
   api: ["node", "train", "models", "kernels", "runtime", ...LEAVES],
   cli: ["api", "node", "train", "models", "kernels", "runtime", ...LEAVES],
 };

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
-import { parseTrainConfig, type TrainConfig } from "../train/config.js";
+import { parseTrainConfig, type TrainConfig } from "../train/node-config.js";
 import { dataWarnings, openTrainingData, type TrainingData } from "../train/node-data.js";
 import { embedPictures } from "../train/node-embed.js";
 import { type Networks, openNetworks } from "../train/node-networks.js";

@@ -6,7 +6,7 @@ import { type Problems, problemSummary } from "../data/captions/problems.js";
 import { checkCaption } from "../data/scenes/captions.js";
 import { sceneDataset } from "../data/scenes/dataset.js";
 import type { Text } from "./batch.js";
-import type { TrainConfig } from "./config.js";
+import type { TrainConfig } from "./node-config.js";
 import { type Networks, SCENES } from "./node-networks.js";
 
 export interface TrainingData {
@@ -24,6 +24,7 @@ export async function openTrainingData({ data, seed }: TrainConfig): Promise<Tra
   if (data.source === SCENES) return openScenes(data.scenes, seed);
   const set = await openDataset(data.source, {
     images: data.images,
+    format: data.format,
     normalise: data.normalise ? {} : AS_WRITTEN,
   });
   const { train, dev } = splitByImage(set.images, { fraction: data.dev, seed });

@@ -3,7 +3,8 @@ import { contrastiveLoss } from "../kernels/contrastive/contrastive.js";
 import { l2Normalize } from "../kernels/l2norm/l2norm.js";
 import { add } from "../kernels/rows/rows.js";
 import { clipText, clipVision } from "../models/clip.js";
-import type { Program, Scalar } from "../runtime/program.js";
+import type { Gpt2Dropout } from "../models/gpt2.js";
+import type { Program } from "../runtime/program.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { type CaptionBatch, type CaptionBatchShape, captionBatch, captionLoss } from "./caption-loss.js";
 import type { TrainingModel } from "./model.js";
@@ -12,8 +13,7 @@ export interface ObjectiveOptions {
   /** Factor of the contrastive loss, over all micro-batches of a step; 0 leaves it out. */
   readonly contrastive: number;
   readonly normalizePrefix: boolean;
-  /** Of GPT-2; its probabilities come from the configuration of the network. */
-  readonly dropout?: Scalar;
+  readonly dropout?: Gpt2Dropout;
 }
 
 /** What a batch is recorded for. */
@@ -61,7 +61,7 @@ export function objective(
 ): Tensor {
   const embeds = model.clip ? clipVision(p, model.clip.vision, input).embeds : input; // [B, D]
   const clip = o.normalizePrefix ? l2Normalize(p, embeds, { label: "clip.normalised" }) : embeds;
-  const caption = captionLoss(p, model, clip, batch.captions);
+  const caption = captionLoss(p, model, clip, batch.captions, o);
   const total = batch.texts ? add(p, caption, contrast(p, model, embeds, batch, o), { label: "loss.total" }) : caption;
   const sum = (x: Tensor, grad: Tensor) =>
     columnSum(p, x.reshape(1, 1), { grad, accumulate: p.scalar("accumulate") }, { label: grad.label });

@@ -21,7 +21,8 @@ export interface TrainerOptions extends Omit<ObjectiveOptions, "dropout"> {
   /** The largest batch; what is allocated for it serves all others. */
   readonly largest: BatchShape;
   readonly optimizer: Omit<AdamWOptions, "loss" | "label">;
-  readonly dropout: boolean;
+  /** Rate of GPT-2's dropout while it learns; 0: none. */
+  readonly dropout: number;
 }
 
 /** What one update was made of. */
@@ -91,7 +92,7 @@ export class Trainer {
     for (const [i, host] of batches.entries()) {
       const { program, batch } = await this.programFor(host.shape, "train");
       this.write(batch, host);
-      program.run({ accumulate: i === 0 ? 0 : 1, ...(this.options.dropout && { seed: seeds[i]! }) });
+      program.run({ accumulate: i === 0 ? 0 : 1, ...(this.options.dropout > 0 && { seed: seeds[i]! }) });
     }
     const { program, norm } = this.update!;
     return new PendingStep(program.run({ lr, t }, [norm, this.sums.total, this.sums.caption, this.model.store.skips]));
@@ -137,7 +138,8 @@ export class Trainer {
     const program = new Program(this.device, kind, { gradients });
     const batch = recordBatch(program, shape);
     const input = rowsOfTensor(this.input, 0, shape.batch);
-    const dropout = gradients && this.options.dropout ? program.scalar("seed") : undefined;
+    const rate = gradients ? this.options.dropout : 0;
+    const dropout = rate > 0 ? { rate, seed: program.scalar("seed") } : undefined;
     const total = objective(program, this.model, input, batch, this.sums, { ...this.options, dropout });
     if (gradients) program.backward(total, this.one);
     await program.compile({ arenas: this.arenas });

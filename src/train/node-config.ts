@@ -1,3 +1,4 @@
+import { type DatasetFormat, FORMATS } from "../data/captions/node-format.js";
 import type { Augmentation } from "../data/image/augment.js";
 import { asObject, Fields, type JsonObject } from "../weights/json-fields.js";
 import { PARTS, type PartName } from "./model.js";
@@ -28,7 +29,7 @@ export interface TrainConfig {
   readonly data: {
     readonly source: string;
     readonly images: string | undefined;
-    readonly format: string | undefined;
+    readonly format: DatasetFormat | undefined;
     /** How many drawn scenes there are, and their size in pixels, where the source is "scenes". */
     readonly scenes: { readonly train: number; readonly dev: number; readonly size: number };
     /** Share of the pictures kept for validation where the data names no split. */
@@ -49,7 +50,8 @@ export interface TrainConfig {
   readonly loss: { readonly caption: number; readonly contrastive: number };
   readonly optimizer: Omit<AdamWOptions, "loss" | "label">;
   readonly schedule: Pick<ScheduleOptions, "shape" | "peak" | "warmup">;
-  readonly dropout: boolean;
+  /** Rate of GPT-2's three dropouts. */
+  readonly dropout: number;
   readonly evaluate: {
     /** Steps between two looks at the validation pictures; 0: once an epoch. */
     readonly every: number;
@@ -108,7 +110,7 @@ export function parseTrainConfig(json: JsonObject, where: string): TrainConfig {
     loss: losses(f, train),
     optimizer: optimizer(f),
     schedule: schedule(f),
-    dropout: f.bool("dropout", train.includes("gpt2")),
+    dropout: f.float("dropout", train.includes("gpt2") ? 0.1 : 0, 0, 0.99),
     evaluate: evaluation(f),
     checkpointEvery: f.int("checkpoint_every", 0, 0, MAX_STEPS),
     maxSkipped: f.int("max_skipped", 10, 0, 1_000_000),
@@ -191,7 +193,7 @@ function data(f: Fields): TrainConfig["data"] {
   return {
     source,
     images: d.text("images"),
-    format: d.text("format"),
+    format: d.values.format == null ? undefined : d.word("format", FORMATS),
     scenes: {
       train: scenes.int("train", 100_000, 1, 1_000_000),
       dev: scenes.int("dev", 200, 0, 1_000_000),

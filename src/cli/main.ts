@@ -31,16 +31,7 @@ async function main(argv: readonly string[]): Promise<void> {
     .exitOverride() // throws instead of ending the process
     .configureOutput({ outputError: () => {} }) // errors are printed in one place, below
     .addHelpText("after", EXAMPLES);
-  const commands = [
-    addCaption,
-    addTrain,
-    addMetrics,
-    addEmbed,
-    addConvert,
-    addFetch,
-    addReport,
-    addDoctor,
-  ];
+  const commands = [addCaption, addTrain, addMetrics, addEmbed, addConvert, addFetch, addReport, addDoctor];
   for (const add of commands) add(program);
   await program.parseAsync(argv);
   stopSignal.throwIfAborted();

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { ClipCapError } from "../runtime/errors.js";
-import { parseTrainConfig, type TrainConfig } from "../train/node-config.js";
+import { parseTrainConfig, type TrainConfig } from "../train/config.js";
 import { type JsonObject, parseJsonObject } from "../weights/json-fields.js";
 import { fileError } from "../weights/node-source.js";
 

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
-import { parseTrainConfig, type TrainConfig } from "../train/node-config.js";
+import { parseTrainConfig, type TrainConfig } from "../train/config.js";
 import { dataWarnings, openTrainingData, type TrainingData } from "../train/node-data.js";
-import { embedPictures } from "../train/node-embed.js";
+import { embedPictures, givenEmbeddings } from "../train/node-embed.js";
 import { type Networks, openNetworks } from "../train/node-networks.js";
 import { planRun, type RunPlan } from "../train/node-plan.js";
 import { RunFolder } from "../train/node-run-folder.js";
@@ -134,10 +134,16 @@ async function trainHere(flags: TrainFlags, json: JsonObject, opened: Opened, sc
 /** Where CLIP stays as it is, its embeddings take its place. */
 async function embeddingsOf(device: Device, { config, networks, data }: Opened, screen: Screen) {
   if (config.train.includes("clip")) return undefined;
+  const { embeddings: given } = data;
+  const { f16Embeddings: f16 } = config.data;
+  if (given) {
+    const of = (images: TrainingData["train"]) => givenEmbeddings(given, images, networks.clip, f16);
+    return { train: of(data.train), dev: of(data.dev) };
+  }
   const of = (images: TrainingData["train"]) =>
     embedPictures(device, networks.clip, images, {
       source: config.data.source,
-      f16: config.data.f16Embeddings,
+      f16,
       signal: stopSignal,
       onProgress: (done, total) => screen.progress("embedding the pictures, once for this CLIP", done, total),
     });

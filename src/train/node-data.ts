@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
-import { type CaptionedImage, splitByImage } from "../data/captions/dataset.js";
+import { type CaptionDataset, type CaptionedImage, splitByImage } from "../data/captions/dataset.js";
 import { openDataset } from "../data/captions/node-open.js";
 import { AS_WRITTEN } from "../data/captions/normalise.js";
 import { type Problems, problemSummary } from "../data/captions/problems.js";
 import { checkCaption } from "../data/scenes/captions.js";
 import { sceneDataset } from "../data/scenes/dataset.js";
 import type { Text } from "./batch.js";
-import type { TrainConfig } from "./node-config.js";
+import type { TrainConfig } from "./config.js";
 import { type Networks, SCENES } from "./node-networks.js";
 
 export interface TrainingData {
@@ -15,6 +15,8 @@ export interface TrainingData {
   readonly problems: Problems | undefined;
   /** Names the pictures and captions, in their order: a resumed run must see the same. */
   readonly digest: string;
+  /** Of the pictures, by id, where the data brings them along. */
+  readonly embeddings?: CaptionDataset["embeddings"];
   /** Whether a caption of validation picture i is wholly right, where that can be told. */
   readonly isRight?: (i: number, caption: string) => boolean;
 }
@@ -28,7 +30,7 @@ export async function openTrainingData({ data, seed }: TrainConfig): Promise<Tra
     normalise: data.normalise ? {} : AS_WRITTEN,
   });
   const { train, dev } = splitByImage(set.images, { fraction: data.dev, seed });
-  return { train, dev, problems: set.problems, digest: digestOf([train, dev]) };
+  return { train, dev, problems: set.problems, digest: digestOf([train, dev]), embeddings: set.embeddings };
 }
 
 function openScenes({ train, dev, size }: TrainConfig["data"]["scenes"], seed: number): TrainingData {

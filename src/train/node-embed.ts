@@ -11,6 +11,7 @@ import { ClipCapError } from "../runtime/errors.js";
 import { Program } from "../runtime/program.js";
 import { f16ToF32, f32ToF16 } from "../weights/float.js";
 import { embeddingInput, type ImageInput } from "./images.js";
+import type { TrainingData } from "./node-data.js";
 import { type Networks, visionFingerprint } from "./node-networks.js";
 
 export interface EmbedOptions {
@@ -20,6 +21,33 @@ export interface EmbedOptions {
   readonly f16: boolean;
   readonly signal: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;
+}
+
+/**
+ * The embeddings that the data brings along.
+ * @throws ClipCapError `bad-input` for another width than CLIP's, or a value that is not finite
+ */
+export function givenEmbeddings(
+  given: NonNullable<TrainingData["embeddings"]>,
+  images: readonly CaptionedImage[],
+  { config: { vision } }: Pick<Networks["clip"], "config">,
+  f16: boolean,
+): ImageInput {
+  const { width } = given;
+  if (width !== vision.projection) {
+    throw new ClipCapError(
+      "bad-input",
+      `the data has embeddings of ${width} values, but this CLIP gives ${vision.projection}; name the CLIP that made them (--clip)`,
+    );
+  }
+  const vectors = new Float32Array(images.length * width);
+  for (const [row, { id }] of images.entries()) {
+    const vector = given.vectors.get(id)!;
+    if (!vector.every(Number.isFinite))
+      throw new ClipCapError("bad-input", `the embedding of ${id} is not finite; make it again`);
+    vectors.set(vector, row * width);
+  }
+  return embeddingInput(f16 ? roundedToF16(vectors) : vectors, width);
 }
 
 /** Pictures that go through CLIP at once, and embeddings that go to the disk at once. */
@@ -62,7 +90,11 @@ export async function embedPictures(
       encoder.free();
     }
   }
-  return embeddingInput(o.f16 ? f16ToF32(f32ToF16(vectors)) : vectors, width);
+  return embeddingInput(o.f16 ? roundedToF16(vectors) : vectors, width);
+}
+
+function roundedToF16(vectors: Float32Array): Float32Array {
+  return f16ToF32(f32ToF16(vectors));
 }
 
 async function embedMissing(

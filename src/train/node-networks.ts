@@ -21,8 +21,8 @@ import { openClip, openGpt2, openModel, parseManifest } from "../weights/model-f
 import { nodeFolder } from "../weights/node-folder.js";
 import { clipVisionShapes } from "../weights/shapes.js";
 import type { TensorFile } from "../weights/tensor-file.js";
+import type { NetworkChoice, TrainConfig } from "./config.js";
 import { initialClip, initialGpt2, initialMapper } from "./initial.js";
-import type { NetworkChoice, TrainConfig } from "./node-config.js";
 
 /** A network and all that a model folder needs of it besides its weights. */
 export interface Network<Config> {

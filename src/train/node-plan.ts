@@ -1,9 +1,9 @@
 import type { Device } from "../runtime/device.js";
 import { elements } from "../runtime/tensor.js";
 import { elementCount, type TensorFile, tensorInfo } from "../weights/tensor-file.js";
+import type { TrainConfig } from "./config.js";
 import { embeddingInput } from "./images.js";
 import { PARTS, type PartName } from "./model.js";
-import type { TrainConfig } from "./node-config.js";
 import type { TrainingData } from "./node-data.js";
 import type { Networks } from "./node-networks.js";
 import { trainingParts } from "./node-train.js";

@@ -5,6 +5,7 @@ import { evaluate } from "../metrics/evaluate.js";
 import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 import type { JsonObject } from "../weights/json-fields.js";
+import type { TrainConfig } from "./config.js";
 import { type ImageInput, pixelInput } from "./images.js";
 import {
   latestCheckpoint,
@@ -13,7 +14,6 @@ import {
   saveCheckpoint,
   type TrainState,
 } from "./node-checkpoint.js";
-import type { TrainConfig } from "./node-config.js";
 import { type TrainingData, tokenize } from "./node-data.js";
 import { exportModel } from "./node-export.js";
 import type { Networks } from "./node-networks.js";

@@ -1,6 +1,27 @@
 import type { RgbImage } from "../image/rgb.js";
 import type { Problems } from "./problems.js";
 
+/**
+ * - jsonl: lines {"file", "captions": ["…"], "split"?}
+ * - coco: captions_*.json of COCO; coco-list: [{image_id, id, caption}], what the original trains on
+ * - karpathy: dataset_coco.json, dataset_flickr8k.json, dataset_flickr30k.json
+ * - token: lines `name#0<tab>caption`; csv: a table whose header names an image and a caption
+ * - sidecar: a folder of images with .txt files; webdataset: .tar shards
+ * - original: train_data.pkl, the embeddings and captions that the original's parse_coco.py writes
+ */
+export const FORMATS = [
+  "jsonl",
+  "coco",
+  "coco-list",
+  "karpathy",
+  "token",
+  "csv",
+  "sidecar",
+  "webdataset",
+  "original",
+] as const;
+export type DatasetFormat = (typeof FORMATS)[number];
+
 export type Split = "train" | "dev" | "test";
 
 /** A picture that can be read when its turn comes. */

@@ -5,29 +5,9 @@ import { ClipCapError } from "../../runtime/errors.js";
 import { fileError } from "../../weights/node-source.js";
 import { imageFiles } from "../files.js";
 import { isGlob } from "../glob.js";
+import { FORMATS } from "./dataset.js";
 import { isTokenLine, readTableHeader } from "./tables.js";
 import { checksumFits } from "./tar.js";
-
-/**
- * - jsonl: lines {"file", "captions": ["…"], "split"?}
- * - coco: captions_*.json of COCO; coco-list: [{image_id, id, caption}], what the original trains on
- * - karpathy: dataset_coco.json, dataset_flickr8k.json, dataset_flickr30k.json
- * - token: lines `name#0<tab>caption`; csv: a table whose header names an image and a caption
- * - sidecar: a folder of images with .txt files; webdataset: .tar shards
- * - original: train_data.pkl, the embeddings and captions that the original's parse_coco.py writes
- */
-export const FORMATS = [
-  "jsonl",
-  "coco",
-  "coco-list",
-  "karpathy",
-  "token",
-  "csv",
-  "sidecar",
-  "webdataset",
-  "original",
-] as const;
-export type DatasetFormat = (typeof FORMATS)[number];
 
 /** Those that are read line by line. */
 export type LineFormat = "jsonl" | "token" | "csv";

@@ -1,4 +1,4 @@
-import { type DatasetFormat, FORMATS } from "../data/captions/node-format.js";
+import { type DatasetFormat, FORMATS } from "../data/captions/dataset.js";
 import type { Augmentation } from "../data/image/augment.js";
 import { asObject, Fields, type JsonObject } from "../weights/json-fields.js";
 import { PARTS, type PartName } from "./model.js";

@@ -1,0 +1,53 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { parseTrainConfig } from "../../../src/train/config.js";
+
+const least = { networks: { clip: "a", gpt2: "b" }, data: { source: "captions.jsonl" } };
+
+it("what is left out is as in the original, but for its mistakes", () => {
+  const c = parseTrainConfig(least, "run.json");
+  expect(c).toMatchObject({
+    train: ["mapper"],
+    mapper: { type: "mlp", prefixLength: 10, clipLength: 10, layers: 8 },
+    batch: 40,
+    microBatch: 40,
+    length: { epochs: 10 },
+    loss: { caption: 1, contrastive: 0 },
+    schedule: { shape: { type: "linear" }, peak: 2e-5, warmup: { fraction: 0.05 } },
+    dropout: 0,
+    data: { captions: "each", normalise: true, endToken: false, ignoredId: undefined },
+  });
+  expect(parseTrainConfig({ ...least, train: ["gpt2", "mapper"] }, "run.json")).toMatchObject({
+    train: ["mapper", "gpt2"],
+    dropout: 0.1,
+  });
+});
+
+describe("a wrong value is named, with what is allowed", () => {
+  it.each([
+    [{ bacth: 3 }, 'run.json: "bacth" must be left out: there is no such setting'],
+    [{ batch: 0 }, 'run.json: "batch" must be a whole number from 1 to 65536, not 0.'],
+    [{ batch: 40, micro_batch: 7 }, '"micro_batch" must be a divisor of the batch of 40, not 7.'],
+    [{ train: [] }, '"train" must be a list of some of clip, mapper, gpt2'],
+    [{ train: ["vision"] }, '"train" must be a list of some of clip, mapper, gpt2'],
+    [{ networks: { clip: 3, gpt2: "b" } }, 'networks: "clip" must be a folder, or {"config": {…}}'],
+    [{ data: {} }, 'data: "source" must be a file or folder of captions, or "scenes"'],
+    [{ data: { source: "x", format: "xml" } }, 'data: "format" must be one of jsonl, coco'],
+    [{ loss: { contrastive: 1 } }, 'loss: "contrastive" must be 0 unless "train" names clip'],
+    [{ loss: { caption: 0 } }, 'loss: "caption" must be above 0'],
+    [{ optimizer: { betas: [0.9, 1] } }, 'optimizer: "betas" must be two numbers from 0 to below 1'],
+    [{ schedule: { type: "linear", final: 0.1 } }, 'schedule: "final" must be left out unless "type" is cosine'],
+    [{ augment: { area: [1, 0.5] } }, 'augment: "area" must be two numbers from 0.01 to 1, the smaller first'],
+    [{ evaluate: { every: -1 } }, 'evaluate: "every" must be a whole number from 0'],
+  ])("%j", (fields, message) => {
+    expect(() => parseTrainConfig({ ...least, ...fields }, "run.json")).toThrow(message);
+  });
+});
+
+describe("the recipes that come with the package are configurations", () => {
+  const folder = new URL("../../../recipes/", import.meta.url);
+  it.each(readdirSync(folder))("%s", (name) => {
+    const json = JSON.parse(readFileSync(new URL(name, folder), "utf8"));
+    expect(parseTrainConfig(json, name).name).toBe(name.replace(".json", ""));
+  });
+});

@@ -225,6 +225,7 @@ class Journal {
       ...(contrastive !== undefined && { contrastive_loss: contrastive }),
       bleu4: this.bleu4(images, captions),
       ...(right !== undefined && { right }),
+      device_bytes: training.device.memory().used,
     });
     for (const image of images.slice(0, o.config.evaluate.samples)) {
       const { id, captions: references } = o.data.dev[image]!;

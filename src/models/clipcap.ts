@@ -52,9 +52,15 @@ const KEPT_SHAPES = 2;
 /** GPT-2's ids of "." and " ." and its end of text, where a model folder names no stop tokens (docs/facts.md 5). */
 const STOP_TEXTS = [".", " .", "<|endoftext|>"];
 
+/** What captions are made of: pictures, or what CLIP saw in them. */
+type Input =
+  | { readonly from: "images"; readonly items: readonly RgbImage[] }
+  | { readonly from: "embeddings"; readonly items: readonly Float32Array[] };
+
 interface Recorded {
   readonly generator: Generator;
-  readonly pixels: Tensor;
+  /** Pixels, or CLIP's embeddings. */
+  readonly input: Tensor;
 }
 
 /** A captioner: CLIP's vision tower, the mapper and GPT-2 on one device. */
@@ -115,10 +121,24 @@ export class ClipCap {
    */
   async caption(images: readonly RgbImage[], options: CaptionOptions = {}): Promise<Caption[][]> {
     checkList(images);
+    return this.captionAll({ from: "images", items: images }, options);
+  }
+
+  /** Captions of images by what `embed` gave for them. Errors as of `caption`. */
+  async captionEmbeddings(embeddings: readonly Float32Array[], options: CaptionOptions = {}): Promise<Caption[][]> {
+    const width = this.files.clip.config.vision.projection;
+    const wrong = embeddings.find((vector) => vector.length !== width);
+    if (wrong) {
+      throw new ClipCapError("bad-input", `an embedding has ${wrong.length} values; this model's CLIP gives ${width}`);
+    }
+    return this.captionAll({ from: "embeddings", items: embeddings }, options);
+  }
+
+  private async captionAll({ from, items }: Input, options: CaptionOptions): Promise<Caption[][]> {
     const shape = this.shape(options);
     const captions: Caption[][] = [];
-    for (let i = 0; i < images.length; i += batchSize(options)) {
-      const batch = images.slice(i, i + batchSize(options));
+    for (let i = 0; i < items.length; i += batchSize(options)) {
+      const batch = { from, items: items.slice(i, i + batchSize(options)) } as Input;
       const decoded = await this.inTurn(() => this.decode(batch, shape, options));
       captions.push(...decoded.map((list) => list.slice(0, options.num ?? 1).map((d) => this.toCaption(d, shape))));
     }
@@ -141,7 +161,9 @@ export class ClipCap {
       if (shape.strategy.type !== "beam" && !this.isEnd(next[0]!)) pieces.push(decoder.push(next[0]!));
       wake();
     };
-    const run = this.inTurn(() => this.decode([image], shape, { ...options, signal }, onTokens)).finally(() => {
+    const run = this.inTurn(() =>
+      this.decode({ from: "images", items: [image] }, shape, { ...options, signal }, onTokens),
+    ).finally(() => {
       settled = true;
       wake();
     });
@@ -185,7 +207,7 @@ export class ClipCap {
 
   /** Compiles what these options need, so that the first caption does not wait for it. */
   async prepare(images: number, options: CaptionOptions = {}): Promise<void> {
-    await this.inTurn(() => this.recordedFor({ ...this.shape(options), images: imageCount(images) }));
+    await this.inTurn(() => this.recordedFor({ ...this.shape(options), images: imageCount(images) }, "images"));
   }
 
   /** Frees the model's memory; the device stays open. A call that is running is stopped (`aborted`) first. */
@@ -219,20 +241,21 @@ export class ClipCap {
   }
 
   private async decode(
-    images: readonly RgbImage[],
+    input: Input,
     shape: Omit<GeneratorShape, "images">,
     options: CaptionOptions,
     onTokens?: (next: Uint32Array) => void,
   ): Promise<Decoded[][]> {
     if (options.signal?.aborted) throw new ClipCapError("aborted", "captioning was stopped");
-    const { generator, pixels } = await this.recordedFor({ ...shape, images: images.length });
-    this.writePixels(pixels, images, options);
+    const recorded = await this.recordedFor({ ...shape, images: input.items.length }, input.from);
+    if (input.from === "images") this.writePixels(recorded.input, input.items, options);
+    else for (const [i, vector] of input.items.entries()) this.device.write(recorded.input, vector, i);
     const stopped = () => this.closed || options.signal?.aborted === true;
-    return generator.run({ seed: seedOf(options), stopped, onTokens });
+    return recorded.generator.run({ seed: seedOf(options), stopped, onTokens });
   }
 
-  private async recordedFor(shape: GeneratorShape): Promise<Recorded> {
-    const key = JSON.stringify(shape);
+  private async recordedFor(shape: GeneratorShape, from: Input["from"]): Promise<Recorded> {
+    const key = JSON.stringify([from, shape]);
     let recorded = this.recorded.get(key);
     this.recorded.delete(key); // the newest use goes last
     if (!recorded) {
@@ -241,17 +264,20 @@ export class ClipCap {
         generator.destroy();
         this.recorded.delete(old);
       }
-      let pixels!: Tensor;
+      let input!: Tensor;
       const { config } = this.mapper;
       const generator = await Generator.create(this.device, this.gpt2, config.prefixLength, shape, (p) => {
-        pixels = this.pixelInput(p, shape.images);
-        const { embeds } = clipVision(p, this.vision, pixels);
+        input =
+          from === "images"
+            ? this.pixelInput(p, shape.images)
+            : p.persistent("embeddings", [shape.images, config.clipWidth]);
+        const embeds = from === "images" ? clipVision(p, this.vision, input).embeds : input;
         const clip = this.files.manifest.normalizePrefix
           ? l2Normalize(p, embeds, { label: "clip.normalised" })
           : embeds;
         return mapper(p, this.mapper, clip).prefix;
       });
-      recorded = { generator, pixels };
+      recorded = { generator, input };
     }
     this.recorded.set(key, recorded);
     return recorded;

@@ -121,3 +121,17 @@ describe("files that do not belong together are refused, and nothing stays alloc
     expect(usedBytes()).toBe(used);
   });
 });
+
+test("captions of embeddings are those of their images; embeddings of another width are refused", async () => {
+  const model = await load();
+  const other: RgbImage = { ...image, data: image.data.map((x, i) => (i % 3 === 0 ? 255 - x : x)) };
+  const captions = await model.caption([image, other]);
+  expect(captions[0]![0]!.logprob).not.toBe(captions[1]![0]!.logprob);
+  expect(await model.captionEmbeddings(await model.embed([image, other]))).toEqual(captions);
+  expect(await model.captionEmbeddings([])).toEqual([]);
+  await expect(model.captionEmbeddings([new Float32Array(512)])).rejects.toMatchObject({
+    code: "bad-input",
+    message: "an embedding has 512 values; this model's CLIP gives 256",
+  });
+  model.close();
+});

@@ -48,11 +48,7 @@ export function comparePaired(
   options: BootstrapOptions = {},
 ): PerMetric<Difference> {
   if (first.perImage.length !== second.perImage.length) {
-    const sizes = `${first.perImage.length} and ${second.perImage.length}`;
-    throw new ClipCapError(
-      "bad-input",
-      `the systems were scored on ${sizes} images; a paired test needs the same ones`,
-    );
+    throw unpaired(first.perImage.length, second.perImage.length);
   }
   const [a, b] = resample([first, second], options);
   const [corpusA, corpusB] = [listMetrics(first.corpus), listMetrics(second.corpus)];
@@ -66,8 +62,58 @@ export function comparePaired(
   });
 }
 
+/** 95 % interval of the mean of a score that each image has, such as CLIPScore. */
+export function bootstrapMean(scores: readonly number[], options: BootstrapOptions = {}): Interval {
+  return interval(resampledMeans(scores, options));
+}
+
+/** Paired bootstrap of such a mean; the scores of both systems are in the same order of images. */
+export function compareMeans(
+  first: readonly number[],
+  second: readonly number[],
+  options: BootstrapOptions = {},
+): Difference {
+  if (first.length !== second.length) throw unpaired(first.length, second.length);
+  const each = second.map((score, i) => score - first[i]!);
+  const samples = resampledMeans(each, options); // the mean of differences is the difference of means
+  return { difference: mean(each), ci95: interval(samples), p: twoSided(samples) };
+}
+
+function resampledMeans(scores: readonly number[], options: BootstrapOptions): Float64Array {
+  const means: number[] = [];
+  for (const draws of drawImages(scores.length, options)) {
+    let sum = 0;
+    for (const image of draws) sum += scores[image]!;
+    means.push(sum / scores.length);
+  }
+  return Float64Array.from(means);
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function unpaired(first: number, second: number): ClipCapError {
+  const sizes = `${first} and ${second}`;
+  return new ClipCapError("bad-input", `the systems were scored on ${sizes} images; a paired test needs the same ones`);
+}
+
 /** Scores of resamples by system and metric; all systems see the same draws. */
 function resample(evaluations: readonly Evaluation[], options: BootstrapOptions): Float64Array[][] {
+  const images = evaluations[0]!.perImage.length;
+  const tables = evaluations.map(statistics);
+  const scores = tables.map(() => METRIC_NAMES.map((): number[] => []));
+  for (const draws of drawImages(images, options)) {
+    tables.forEach((table, system) => {
+      const drawn = scoresOf(sumRows(table, draws), images);
+      for (const [metric, score] of drawn.entries()) scores[system]![metric]!.push(score);
+    });
+  }
+  return scores.map((system) => system.map((metric) => Float64Array.from(metric)));
+}
+
+/** As many images as there are, with replacement, once for each resample; the list is overwritten by the next. */
+function* drawImages(images: number, options: BootstrapOptions): Generator<Uint32Array> {
   const { resamples = DEFAULT_RESAMPLES, seed = 0 } = options;
   if (!Number.isInteger(resamples) || resamples < 1 || resamples > MAX_RESAMPLES) {
     throw new ClipCapError(
@@ -75,19 +121,12 @@ function resample(evaluations: readonly Evaluation[], options: BootstrapOptions)
       `resamples is ${resamples}; it must be a whole number from 1 to ${MAX_RESAMPLES}`,
     );
   }
-  const images = evaluations[0]!.perImage.length;
-  const tables = evaluations.map(statistics);
-  const scores = tables.map(() => Array.from({ length: METRIC_NAMES.length }, () => new Float64Array(resamples)));
   const random = uniform(seed);
   const draws = new Uint32Array(images);
   for (let r = 0; r < resamples; r++) {
     for (let i = 0; i < images; i++) draws[i] = Math.floor(random() * images);
-    tables.forEach((table, system) => {
-      const drawn = scoresOf(sumRows(table, draws), images);
-      for (let metric = 0; metric < METRIC_NAMES.length; metric++) scores[system]![metric]![r] = drawn[metric]!;
-    });
+    yield draws;
   }
-  return scores;
 }
 
 /** [images, COLUMNS]: what has to be summed over images to score any set of them. */

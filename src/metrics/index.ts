@@ -3,6 +3,8 @@ export { type Bleu, type BleuCounts, bleuCounts, bleuScore, sumBleuCounts } from
 export {
   type BootstrapOptions,
   bootstrap,
+  bootstrapMean,
+  compareMeans,
   comparePaired,
   type Difference,
   type Interval,

@@ -1,8 +1,8 @@
+import { mapAhead } from "../data/ahead.js";
 import { decodeImage } from "../data/image/decode-node.js";
 import { type CropConvention, type Preprocessing, resizeAndCrop } from "../data/image/preprocess.js";
 import type { RgbImage } from "../data/image/rgb.js";
 import { ClipCapError } from "../runtime/errors.js";
-import { mapAhead } from "./ahead.js";
 import { stopSignal } from "./stop.js";
 
 /** A photo of 12 megapixels takes 36 MB until it is scaled down; libuv decodes four at once. */

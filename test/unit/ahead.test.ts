@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { mapAhead } from "../../../src/cli/ahead.js";
+import { mapAhead } from "../../src/data/ahead.js";
 
 /** A piece of work that is finished by hand. */
 function manual() {

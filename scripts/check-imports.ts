@@ -27,7 +27,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   models: ["kernels", "runtime", ...LEAVES],
   train: ["node", "models", "kernels", "runtime", ...LEAVES],
   api: ["node", "train", "models", "kernels", "runtime", ...LEAVES],
-  cli: ["api", "node", "train", "models", "kernels", "runtime", ...LEAVES],
+  eval: ["models", "kernels", "runtime", ...LEAVES],
+  cli: ["api", "node", "eval", "train", "models", "kernels", "runtime", ...LEAVES],
 };
 
 interface Import {

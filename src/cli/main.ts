@@ -5,6 +5,7 @@ import { addCaption } from "./caption.js";
 import { addConvert } from "./convert.js";
 import { addDoctor } from "./doctor.js";
 import { addEmbed } from "./embed.js";
+import { addEval } from "./eval.js";
 import { outcome } from "./fail.js";
 import { addFetch } from "./fetch.js";
 import { addMetrics } from "./metrics.js";
@@ -31,7 +32,7 @@ async function main(argv: readonly string[]): Promise<void> {
     .exitOverride() // throws instead of ending the process
     .configureOutput({ outputError: () => {} }) // errors are printed in one place, below
     .addHelpText("after", EXAMPLES);
-  const commands = [addCaption, addTrain, addMetrics, addEmbed, addConvert, addFetch, addReport, addDoctor];
+  const commands = [addCaption, addTrain, addEval, addMetrics, addEmbed, addConvert, addFetch, addReport, addDoctor];
   for (const add of commands) add(program);
   await program.parseAsync(argv);
   stopSignal.throwIfAborted();

@@ -17,6 +17,7 @@ import { ClipCapError } from "../runtime/errors.js";
 import { fileError } from "../weights/node-source.js";
 import { collect, numeric } from "./options.js";
 import { Screen } from "./screen.js";
+import { fixed, range, signed, table } from "./table.js";
 
 interface Options {
   readonly json?: boolean;
@@ -219,26 +220,4 @@ function differenceTable(first: System, second: System, comparison: PerMetric<Di
     return [METRIC_NAMES[i]!, signed(difference), range(ci95, signed), p.toPrecision(2)];
   });
   return [`${second.file} minus ${first.file}`, ...table(["", "difference", "95 % interval", "p"], rows)];
-}
-
-/** The first column to the left, the others to the right. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const all = [head, ...rows];
-  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
-  return all.map((row) => {
-    const cells = row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)));
-    return `  ${cells.join("  ")}`.trimEnd();
-  });
-}
-
-function fixed(value: number): string {
-  return value.toFixed(4);
-}
-
-function signed(value: number): string {
-  return `${value < 0 ? "-" : "+"}${fixed(Math.abs(value))}`;
-}
-
-function range([low, high]: Interval, format = fixed): string {
-  return `${format(low)} to ${format(high)}`;
 }

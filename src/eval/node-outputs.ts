@@ -1,0 +1,46 @@
+import { join } from "node:path";
+import type { CaptionedImage } from "../data/captions/dataset.js";
+import { cocoResults } from "../metrics/captions.js";
+import { writeAtomically } from "../weights/node-source.js";
+import { evalPage } from "./report/node-page.js";
+import { type EvalResult, resultJson } from "./result.js";
+
+/** Names of COCO's photos, of which its tools know the number alone. */
+const COCO_NAME = /^(?:COCO_[a-z]+20\d\d_)?0*(\d{1,12})\.jpg$/;
+
+/** An image as COCO's tools name it; other names stay as they are. */
+export function cocoId(id: string): string {
+  return (id.length >= 16 && COCO_NAME.exec(id)?.[1]) || id;
+}
+
+/**
+ * Writes scores.json, report.html, and for tools that measure METEOR and SPICE the captions (results.json) and references
+ * (references.json) in COCO's formats.
+ */
+export async function writeOutputs(
+  folder: string,
+  result: EvalResult,
+  images: readonly CaptionedImage[],
+): Promise<void> {
+  const { ids, references } = result.set;
+  const captions = new Map(ids.map((id, i) => [cocoId(id), result.systems[0]!.captions[i]!]));
+  const files = {
+    "results.json": cocoResults(captions),
+    "references.json": cocoReferences(ids, references),
+    "scores.json": `${JSON.stringify(resultJson(result), null, 1)}\n`,
+    "report.html": await evalPage(result, images),
+  };
+  for (const [name, text] of Object.entries(files)) {
+    await writeAtomically(join(folder, name), (sink) => sink.write(Buffer.from(text)));
+  }
+}
+
+function cocoReferences(ids: readonly string[], references: readonly (readonly string[])[]): string {
+  const number = (id: string) => (/^(0|[1-9]\d{0,14})$/.test(id) ? Number(id) : id);
+  let next = 0;
+  const annotations = ids.flatMap((id, i) =>
+    references[i]!.map((caption) => ({ id: next++, image_id: number(cocoId(id)), caption })),
+  );
+  const images = ids.map((id) => ({ id: number(cocoId(id)), file_name: id }));
+  return `${JSON.stringify({ info: {}, licenses: [], type: "captions", images, annotations })}\n`;
+}

@@ -1,0 +1,14 @@
+import type { RgbImage } from "../data/image/rgb.js";
+
+/** Of JPEG: photos of 256 pixels take 5 to 12 KB. */
+const QUALITY = 60;
+
+/** A small copy of a picture as a data URI, at most `edge` pixels wide and high. Needs sharp, as decoding does. */
+export async function thumbnail({ width, height, data }: RgbImage, edge: number): Promise<string> {
+  const { default: sharp } = await import("sharp");
+  const jpeg = await sharp(data, { raw: { width, height, channels: 3 } })
+    .resize(edge, edge, { fit: "inside", withoutEnlargement: true })
+    .jpeg({ quality: QUALITY })
+    .toBuffer();
+  return `data:image/jpeg;base64,${jpeg.toString("base64")}`;
+}

@@ -1,0 +1,46 @@
+import { createHash } from "node:crypto";
+import { type ModelFolder, readJson } from "./folder.js";
+import { parseManifest, WEIGHT_FILES } from "./model-files.js";
+
+/** What of a Hugging Face folder has a part in results. */
+const PART_FILES = [
+  "config.json",
+  "preprocessor_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "vocab.json",
+  "merges.txt",
+  ...WEIGHT_FILES,
+];
+/** Read at once. */
+const PIECE_BYTES = 16 * 2 ** 20;
+
+/** SHA-256 over all files that a model folder is read from: equal for equal models, wherever they lie. */
+export async function modelDigest(folder: ModelFolder): Promise<string> {
+  const { clip, gpt2 } = parseManifest(await readJson(folder, "clipcap.json"), `${folder.name}/clipcap.json`);
+  const parts = [clip, gpt2].flatMap((part) => PART_FILES.map((file) => (part === "." ? file : `${part}/${file}`)));
+  return digest(folder, ["clipcap.json", "mapper.safetensors", ...parts]);
+}
+
+/** The same over CLIP alone: what embeddings go by. */
+export async function clipDigest(folder: ModelFolder): Promise<string> {
+  const { clip } = parseManifest(await readJson(folder, "clipcap.json"), `${folder.name}/clipcap.json`);
+  return digest(
+    folder,
+    PART_FILES.map((file) => (clip === "." ? file : `${clip}/${file}`)),
+  );
+}
+
+async function digest(folder: ModelFolder, files: readonly string[]): Promise<string> {
+  const hash = createHash("sha256");
+  for (const file of new Set(files)) {
+    if (!(await folder.has(file))) continue;
+    const source = await folder.open(file);
+    hash.update(`${file} ${source.size}\n`);
+    for (let at = 0; at < source.size; at += PIECE_BYTES) {
+      hash.update(await source.read(at, Math.min(PIECE_BYTES, source.size - at)));
+    }
+  }
+  await folder.close();
+  return hash.digest("hex");
+}

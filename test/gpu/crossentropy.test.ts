@@ -9,8 +9,7 @@ import { runnableRowGroups } from "../../src/kernels/rowgroup.js";
 import { add } from "../../src/kernels/rows/rows.js";
 import type { Device } from "../../src/runtime/device.js";
 import { Program } from "../../src/runtime/program.js";
-import { type Part, rowBytes, Tensor } from "../../src/runtime/tensor.js";
-import { leaf, nmse, runGradients, runOp, testDevice, upload, values } from "./harness.js";
+import { leaf, nmse, runGradients, runOp, split, testDevice, upload, values } from "./harness.js";
 
 /** What dloss is in these tests. */
 const DLOSS = -0.7;
@@ -37,18 +36,6 @@ function prepare({ rows: N, vocabulary: V, width: C, scale }: CrossEntropyCase) 
     dx: matmulRef(dlogits, head, { layout: "nn", M: N, K: V, N: C }),
     dhead: matmulRef(dlogits, x, { layout: "tn", M: V, K: N, N: C }),
   };
-}
-
-/** The same buffers as a tensor whose rows from `at` on are a part of their own, as a binding limit would have it. */
-function split(t: Tensor, at: number): Tensor {
-  if (t.storage.kind !== "buffers") throw new Error(`${t.label} is not persistent`);
-  const [whole] = t.storage.parts;
-  const perRow = rowBytes(t.dtype, t.shape);
-  const part = (start: number, end: number): Part => {
-    return { buffer: whole!.buffer, offset: start * perRow, bytes: (end - start) * perRow, start, end };
-  };
-  const grad = t.storage.grad && split(t.storage.grad, at);
-  return new Tensor(t.label, t.shape, t.dtype, { kind: "buffers", parts: [part(0, at), part(at, t.rows)], grad });
 }
 
 describe("crossEntropy", () => {

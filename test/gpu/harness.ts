@@ -2,7 +2,7 @@ import { expect } from "vitest";
 import { type NodeDeviceOptions, openDevice } from "../../src/node.js";
 import type { Device } from "../../src/runtime/device.js";
 import { Program } from "../../src/runtime/program.js";
-import { type DType, elements, type Tensor } from "../../src/runtime/tensor.js";
+import { type DType, elements, type Part, rowBytes, Tensor } from "../../src/runtime/tensor.js";
 
 /** A quiet NaN that no kernel produces by itself. */
 const POISON = 0x7fc0dead;
@@ -60,6 +60,18 @@ export async function runOp(
 /** A leaf of a gradient test: an uploaded tensor that asks for its gradient. */
 export function leaf(program: Program, label: string, shape: readonly number[], data: Float32Array): Tensor {
   return upload(program, label, shape, data, "f32", { requiresGrad: true });
+}
+
+/** The same buffers as a tensor whose rows from `at` on are a part of their own, as a binding limit would have it. */
+export function split(t: Tensor, at: number): Tensor {
+  if (t.storage.kind !== "buffers") throw new Error(`${t.label} is not persistent`);
+  const [whole] = t.storage.parts;
+  const perRow = rowBytes(t.dtype, t.shape);
+  const part = (start: number, end: number): Part => {
+    return { buffer: whole!.buffer, offset: start * perRow, bytes: (end - start) * perRow, start, end };
+  };
+  const grad = t.storage.grad && split(t.storage.grad, at);
+  return new Tensor(t.label, t.shape, t.dtype, { kind: "buffers", parts: [part(0, at), part(at, t.rows)], grad });
 }
 
 /**

@@ -4,7 +4,7 @@ import { chooseVariant, matmul, type Variant } from "../../src/kernels/matmul/ma
 import { matmulBackwardRef, matmulRef } from "../../src/kernels/matmul/matmul.ref.js";
 import type { Device } from "../../src/runtime/device.js";
 import { dequantizeRows, f16ToF32, f32ToF16, quantizeRows } from "../../src/weights/float.js";
-import { leaf, nmse, runGradients, runOp, testDevice, upload, values } from "./harness.js";
+import { leaf, nmse, runGradients, runOp, split, testDevice, upload, values } from "./harness.js";
 
 const name = (c: MatmulCase) => `${c.layout} ${c.batch ?? 1}x${c.M}x${c.K}x${c.N} ${c.activation ?? ""}`;
 
@@ -98,6 +98,20 @@ describe("the gradients of matmul", () => {
     for (const [i, d] of [...(bias ? [expected.dbias] : []), ...(residual ? [dout] : [])].entries()) {
       expect(nmse(rest[i]!, d)).toBeLessThan(1e-12);
     }
+  });
+
+  test("a weight in two parts", async () => {
+    const c = { layout: "nt", M: 5, K: 64, N: 9, bias: true } as const;
+    const { a, b, bias, shapes } = inputs(c);
+    const dout = values("dout", c.M * c.N);
+    const [y, ...grads] = await runGradients(device, dout, (p) => {
+      const leaves = [leaf(p, "a", shapes.a, a), leaf(p, "b", shapes.b, b), leaf(p, "bias", [c.N], bias!)] as const;
+      const [x, whole, added] = leaves;
+      return { y: matmul(p, x, split(whole, 4), { label: "y", layout: c.layout, bias: added }), leaves };
+    });
+    expect(nmse(y!, matmulRef(a, b, c, { bias }))).toBeLessThan(1e-12);
+    const { da, db, dbias } = matmulBackwardRef(a, b, dout, c);
+    for (const [i, d] of [da, db, dbias].entries()) expect(nmse(grads[i]!, d)).toBeLessThan(1e-12);
   });
 });
 

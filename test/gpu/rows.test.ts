@@ -179,6 +179,20 @@ describe("rows", () => {
     ).toBeLessThan(1e-13);
   });
 
+  it("add, three times the same value", async () => {
+    const [a, b, dy] = [values("a", 12), values("b", 12), values("dy", 12)];
+    const [y, da, db] = await runGradients(device, dy, (p) => {
+      const leaves = [leaf(p, "a", [3, 4], a), leaf(p, "b", [3, 4], b)] as const;
+      const sum = add(p, ...leaves, { label: "sum" });
+      const twice = add(p, sum, sum, { label: "twice" });
+      return { y: add(p, twice, sum, { label: "y" }), leaves };
+    });
+    const times3 = (x: ArrayLike<number>) => Float64Array.from(x, (v) => 3 * v);
+    expect(nmse(y!, times3(a.map((v, i) => v + b[i]!)))).toBeLessThan(1e-13);
+    expect(nmse(da!, times3(dy))).toBeLessThan(1e-13);
+    expect(nmse(db!, times3(dy))).toBeLessThan(1e-13);
+  });
+
   it("refuses rows and positions that are not there", () => {
     const p = new Program(device, "refused");
     const x = p.transient("x", [6, 4]);

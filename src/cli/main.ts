@@ -10,6 +10,7 @@ import { outcome } from "./fail.js";
 import { addFetch } from "./fetch.js";
 import { addMetrics } from "./metrics.js";
 import { addReport } from "./report.js";
+import { addSearch } from "./search.js";
 import { stopSignal, watchForStop } from "./stop.js";
 import { addTrain } from "./train.js";
 
@@ -32,7 +33,18 @@ async function main(argv: readonly string[]): Promise<void> {
     .exitOverride() // throws instead of ending the process
     .configureOutput({ outputError: () => {} }) // errors are printed in one place, below
     .addHelpText("after", EXAMPLES);
-  const commands = [addCaption, addTrain, addEval, addMetrics, addEmbed, addConvert, addFetch, addReport, addDoctor];
+  const commands = [
+    addCaption,
+    addTrain,
+    addEval,
+    addMetrics,
+    addEmbed,
+    addSearch,
+    addConvert,
+    addFetch,
+    addReport,
+    addDoctor,
+  ];
   for (const add of commands) add(program);
   await program.parseAsync(argv);
   stopSignal.throwIfAborted();

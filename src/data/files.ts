@@ -83,10 +83,11 @@ async function search(folder: string, parts: readonly string[], depth: number): 
   for (const entry of await list(folder)) {
     const path = join(folder, entry.name);
     if (part !== "**") {
-      if (matchesName(entry.name, part)) found.push(...(await follow(path, rest, depth)));
+      if (matchesName(entry.name, part)) for (const file of await follow(path, rest, depth)) found.push(file);
     } else if (!entry.name.startsWith(".")) {
       const kind = await kindOfEntry(path, entry);
-      if (kind === "folder") found.push(...(await search(path, parts, depth + 1)));
+      // One by one: as arguments of one call, 130,000 overflow the stack.
+      if (kind === "folder") for (const file of await search(path, parts, depth + 1)) found.push(file);
       else if (kind === "file" && rest.length === 0 && IMAGE_EXTENSIONS.test(entry.name)) found.push(path);
     }
   }

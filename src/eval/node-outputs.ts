@@ -6,11 +6,12 @@ import { evalPage } from "./report/node-page.js";
 import { type EvalResult, resultJson } from "./result.js";
 
 /** Names of COCO's photos, of which its tools know the number alone. */
-const COCO_NAME = /^(?:COCO_[a-z]+20\d\d_)?0*(\d{1,12})\.jpg$/;
+const COCO_NAME = /^(?:COCO_[a-z]+20\d\d_)?(\d{12})(?:\.jpg)?$/;
 
 /** An image as COCO's tools name it; other names stay as they are. */
 export function cocoId(id: string): string {
-  return (id.length >= 16 && COCO_NAME.exec(id)?.[1]) || id;
+  const number = COCO_NAME.exec(id)?.[1];
+  return number === undefined ? id : String(Number(number));
 }
 
 /**

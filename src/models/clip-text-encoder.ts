@@ -4,8 +4,8 @@ import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 import { Program } from "../runtime/program.js";
 import type { Tensor } from "../runtime/tensor.js";
-import { type ModelFolder, readJson, subfolder } from "../weights/folder.js";
-import { openClip, parseManifest } from "../weights/model-files.js";
+import { type ModelFolder, subfolder } from "../weights/folder.js";
+import { openClip, readManifest } from "../weights/model-files.js";
 import { requireShapes } from "../weights/names.js";
 import { clipTextShapes } from "../weights/shapes.js";
 import { type ClipText, clipText, endOfText, loadClipText } from "./clip.js";
@@ -45,7 +45,7 @@ export class ClipTextEncoder {
     const { dtype = "f32", signal } = options;
     let loader: WeightLoader | undefined;
     try {
-      const manifest = parseManifest(await readJson(folder, "clipcap.json"), `${folder.name}/clipcap.json`);
+      const manifest = await readManifest(folder);
       const clip = await openClip(subfolder(folder, manifest.clip));
       const { text } = clip.config;
       if (!clip.weights.tensors.has("text_projection.weight")) {

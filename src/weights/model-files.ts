@@ -69,6 +69,11 @@ export function parseManifest(json: JsonObject, file = "clipcap.json"): Manifest
   };
 }
 
+/** The description of a model folder. Throws "not-found" or "bad-weights". */
+export async function readManifest(folder: ModelFolder): Promise<Manifest> {
+  return parseManifest(await readJson(folder, "clipcap.json"), `${folder.name}/clipcap.json`);
+}
+
 /** A folder inside the model folder: a description from elsewhere must not point at other files of this machine. */
 function relativePath(fields: Fields, key: string): string {
   const path = fields.text(key) ?? key;
@@ -116,7 +121,7 @@ export async function openWeights(folder: ModelFolder): Promise<TensorFile> {
  * gives, the mapper takes CLIP's embedding and gives GPT-2's. Reads headers only. Throws "not-found" or "bad-weights".
  */
 export async function openModel(folder: ModelFolder): Promise<ModelFiles> {
-  const manifest = parseManifest(await readJson(folder, "clipcap.json"), `${folder.name}/clipcap.json`);
+  const manifest = await readManifest(folder);
   const clip = await openClip(subfolder(folder, manifest.clip));
   const gpt2 = await openGpt2(subfolder(folder, manifest.gpt2));
   const all = await canonicalNames(await openTensors(await folder.open("mapper.safetensors")));

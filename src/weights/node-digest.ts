@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { type ModelFolder, readJson } from "./folder.js";
-import { parseManifest, WEIGHT_FILES } from "./model-files.js";
+import type { ModelFolder } from "./folder.js";
+import { readManifest, WEIGHT_FILES } from "./model-files.js";
 
 /** What of a Hugging Face folder has a part in results. */
 const PART_FILES = [
@@ -17,18 +17,17 @@ const PIECE_BYTES = 16 * 2 ** 20;
 
 /** SHA-256 over all files that a model folder is read from: equal for equal models, wherever they lie. */
 export async function modelDigest(folder: ModelFolder): Promise<string> {
-  const { clip, gpt2 } = parseManifest(await readJson(folder, "clipcap.json"), `${folder.name}/clipcap.json`);
-  const parts = [clip, gpt2].flatMap((part) => PART_FILES.map((file) => (part === "." ? file : `${part}/${file}`)));
-  return digest(folder, ["clipcap.json", "mapper.safetensors", ...parts]);
+  const { clip, gpt2 } = await readManifest(folder);
+  return digest(folder, ["clipcap.json", "mapper.safetensors", ...partFiles(clip), ...partFiles(gpt2)]);
 }
 
 /** The same over CLIP alone: what embeddings go by. */
 export async function clipDigest(folder: ModelFolder): Promise<string> {
-  const { clip } = parseManifest(await readJson(folder, "clipcap.json"), `${folder.name}/clipcap.json`);
-  return digest(
-    folder,
-    PART_FILES.map((file) => (clip === "." ? file : `${clip}/${file}`)),
-  );
+  return digest(folder, partFiles((await readManifest(folder)).clip));
+}
+
+function partFiles(part: string): string[] {
+  return PART_FILES.map((file) => (part === "." ? file : `${part}/${file}`));
 }
 
 async function digest(folder: ModelFolder, files: readonly string[]): Promise<string> {

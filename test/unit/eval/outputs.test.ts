@@ -1,0 +1,14 @@
+import { expect, it } from "vitest";
+import { cocoId } from "../../../src/eval/node-outputs.js";
+
+it.each([
+  ["COCO_val2014_000000391895.jpg", "391895"],
+  ["COCO_train2014_000000000009.jpg", "9"],
+  ["000000391895.jpg", "391895"],
+  ["000000391895", "391895"],
+  ["391895.jpg", "391895.jpg"],
+  ["1000268201_693b08cb0e.jpg", "1000268201_693b08cb0e.jpg"],
+  ["0000003918951.jpg", "0000003918951.jpg"],
+])("COCO's tools know %s as %s", (id, expected) => {
+  expect(cocoId(id)).toBe(expected);
+});

@@ -1,93 +1,81 @@
-/** Text to Penn Treebank tokens as coco-caption makes them: CoreNLP's tokeniser, lower case, without punctuation. */
 import { americanize } from "./americanize.js";
-import { BLANK, RULES } from "./ptb-rules.js";
 
-/** coco-caption's list. The brackets are in capitals there, but tokens in lower case: "(" stays as "-lrb-". */
-const DROPPED: ReadonlySet<string> = new Set([
-  "''",
-  "'",
-  "``",
-  "`",
-  "-LRB-",
-  "-RRB-",
-  "-LCB-",
-  "-RCB-",
-  ".",
-  "?",
-  "!",
-  ",",
-  ":",
-  "-",
-  "--",
-  "...",
-  ";",
-]);
+/** Signs that are tokens of their own under another name. */
+const RENAMED: Readonly<Record<string, string>> = {
+  "(": "-lrb-",
+  ")": "-rrb-",
+  "[": "-lsb-",
+  "]": "-rsb-",
+  "{": "-lcb-",
+  "}": "-rcb-",
+  "£": "#",
+  "€": "$",
+  "¥": "$",
+  "¢": "cents",
+};
 
-/**
- * Longest text that the rules see at once. Several of them look ahead to the end of a run without spaces, so a text of
- * 100,000 hostile characters would take minutes; no sentence has 512 characters without a space.
- */
-const MAX_PIECE = 512;
-/** Pieces end before a space, or where there is none, anywhere. */
-const PIECES = new RegExp(`[^]{1,${MAX_PIECE}}(?!\\S)|[^]{1,${MAX_PIECE}}`, "g");
+/** Tokens wherever they stand: brackets, $ % # &, and signs outside ASCII with what modifies them. */
+const SIGN = /[()[\]{}$%#&]|(?!\p{ASCII})[\p{P}\p{S}]\p{M}*/gu;
 
-/** Nearly all words of captions: ASCII letters before a space. The general rules give the same, sixty times slower. */
-const PLAIN_WORD = /([A-Za-z]+)[ \n]/y;
+/** An apostrophe in front that is no quotation mark: 's and the like standing alone, 'em, rock 'n roll, the '90s. */
+const ELIDED = /^'(?:s|re|ve|ll|d|m|em|n|\d0s)(?!\p{L})/iu;
+
+/** Ends that stay: full stops of initials (a.m., U.S., J.) and of the abbreviations that captions have, rock 'n' roll. */
+const WITH_END = /^(?:(?:\p{L}\.)+|(?:mr|mrs|ms|dr|st|jr|sr|vs|etc)\.|'n')$/iu;
+
+const CONTRACTION = /(?:n't|'(?:s|re|ve|ll|d|m))$/i;
 
 /**
- * Tokens of a caption, joined by single spaces; "" for a caption of spaces and punctuation alone.
+ * Penn Treebank tokens of a caption as coco-caption scores them: American spelling, lower case, without punctuation, joined
+ * by single spaces. The empty text when nothing else is left.
  *
- * Case is lowered after spelling and escaping, so "grey" becomes "gray" but "Grey" stays "grey". "/" and "*" come out as
- * "\/" and "\*", brackets as "-lrb-" and "-rrb-", which count as words. Characters beyond U+FFFF (emoji) are dropped, as
- * by the original. A run of more than 512 characters without a space is cut.
+ * What coco-caption drops after tokenisation (quotes . ? ! , : ; dashes and the ellipsis) becomes a space at once. $ % # & and
+ * brackets are tokens; brackets stay, as -lrb- and so on, for coco-caption drops only the upper-case names. A full stop
+ * stays inside a word and behind an abbreviation; a comma or colon stays between digits. Hyphenated words stay whole.
+ * Contractions and possessives are cut: is n't, girl 's, can not. / and * are escaped. Line breaks are spaces.
+ *
+ * Addresses, emoticons, "gonna" and French elisions have no rules of their own. Takes time linear in the text.
  */
 export function ptbTokenize(text: string): string {
-  const tokens: string[] = [];
-  // U+FFFF stands for what the original drops: it parts words as an emoji does, and no rule knows it.
-  const plane0 = text.replace(/[\u{10000}-\u{10FFFF}]/gu, "\uFFFF");
-  for (const piece of plane0.match(PIECES) ?? []) {
-    for (const token of rawTokens(`${piece}\n`)) {
-      const lower = token.toLowerCase();
-      if (lower !== "" && !DROPPED.has(lower)) tokens.push(lower);
-    }
-  }
-  return tokens.join(" ");
+  return separate(text)
+    .split(/\s+/)
+    .flatMap(splitWord)
+    .filter((token) => /[^-.']/.test(token))
+    .map((token) => americanize(token).toLowerCase().replace(/[/*]/g, "\\$&"))
+    .join(" ");
 }
 
-/** @param text ends with a line feed, which rules may ask for */
-function* rawTokens(text: string): Generator<string> {
-  for (let at = 0; at < text.length; ) {
-    const blank = matchAt(BLANK, text, at);
-    if (blank) {
-      at += blank[0].length;
-      continue;
-    }
-    const plain = matchAt(PLAIN_WORD, text, at)?.[1];
-    if (plain !== undefined && plain.toLowerCase() !== "cannot") {
-      yield americanize(plain);
-      at += plain.length;
-      continue;
-    }
-    const { token, written } = furthest(text, at);
-    yield written;
-    at += token;
-  }
+/** Spaces around what is a token wherever it stands, and in place of what is dropped. */
+function separate(text: string): string {
+  return text
+    .replace(/[\p{Cc}\u200B]/gu, " ")
+    .replace(/&amp;/gi, "&")
+    .replace(/[‘’‚‛`´]/g, "'")
+    .replace(/[‐‑]/g, "-")
+    .replace(/(?<=\d)[¼-¾⅐-⅞]/g, " $&")
+    .replace(/[¼-¾⅐-⅞]/g, fraction)
+    .replace(/["“”„‟«»;!?…‒–—―]|''+|--+|\.\.+/g, " ")
+    .replace(/(?<!\d)[,:]|[,:](?!\d)/g, " ")
+    .replace(SIGN, (sign) => ` ${RENAMED[sign] ?? sign} `);
 }
 
-/** The token at a place: how many characters it takes, and how it is written. */
-function furthest(text: string, at: number): { readonly token: number; readonly written: string } {
-  let reach = 0;
-  let best = { token: 1, written: "" };
-  for (const { pattern, write } of RULES) {
-    const match = matchAt(pattern, text, at);
-    if (!match || match[0].length <= reach) continue;
-    reach = match[0].length;
-    best = { token: match[1]!.length, written: write(match[1]!) };
-  }
-  return best;
+/** "1/2" of "½". */
+function fraction(sign: string): string {
+  return sign.normalize("NFKC").replace("\u2044", "/");
 }
 
-function matchAt(sticky: RegExp, text: string, at: number): RegExpExecArray | null {
-  sticky.lastIndex = at;
-  return sticky.exec(text);
+/** The tokens of a run without spaces; empty ones may be among them. */
+function splitWord(word: string): string[] {
+  const bare = unquote(word);
+  if (/^cannot$/i.test(bare)) return [bare.slice(0, 3), bare.slice(3)];
+  const cut = bare.search(CONTRACTION);
+  return cut > 0 ? [bare.slice(0, cut), bare.slice(cut)] : [bare];
+}
+
+/** Without quotation marks around it and the full stop of a sentence behind it. */
+function unquote(word: string): string {
+  const start = word.startsWith("'") && !ELIDED.test(word) ? 1 : 0;
+  let end = word.length;
+  while (end > start && (word[end - 1] === "." || word[end - 1] === "'")) end--;
+  return word.slice(start, WITH_END.test(word.slice(start, end + 1)) ? end + 1 : end);
 }

@@ -24,7 +24,7 @@ ${
 </header>
 <main>
 <h2>Scores</h2>
-<div class="sides">
+<div class="${systems.length === 1 ? "sides" : "stacked"}">
 ${scoreTable(result)}
 <div>${histogram(systems, "CIDEr-D")}</div>
 </div>

@@ -13,6 +13,7 @@ th[scope="row"] { font-size: 1rem; color: var(--text); padding-right: 1.5rem; }
 thead td { border-bottom: 1px solid var(--line); }
 .sides { display: grid; gap: 1rem 2.5rem; grid-template-columns: minmax(0, max-content) minmax(0, 28rem); align-items: start; }
 .sides > * { min-width: 0; }
+.stacked .spread { max-width: 28rem; margin-top: 1rem; }
 .spread { margin: 0; }
 .spread svg { display: block; width: 100%; height: auto; margin-top: 0.6rem; }
 .spread text { fill: var(--quiet); font-size: 12px; }
@@ -39,5 +40,9 @@ thead td { border-bottom: 1px solid var(--line); }
 .scores b { font-weight: 600; color: var(--text); }
 .photo ul { margin: 0.4rem 0; padding-left: 1.1rem; font-size: 0.88rem; line-height: 1.4; }
 .photo h3 { font-size: 0.75rem; font-weight: 400; color: var(--quiet); }
-@media (max-width: 48rem) { .sides { grid-template-columns: minmax(0, 1fr); } }
+@media (max-width: 48rem) {
+  .sides { grid-template-columns: minmax(0, 1fr); }
+  .number .quiet { display: block; font-size: 0.82rem; }
+  th[scope="row"] { padding-right: 0.8rem; font-size: 0.92rem; white-space: normal; }
+}
 `;

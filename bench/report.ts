@@ -35,7 +35,8 @@ export interface Amount {
   readonly limit?: number;
 }
 
-export interface Report {
+/** Where and when a report was made. */
+export interface ReportHead {
   readonly adapter: string;
   readonly driver: string;
   readonly toggles: readonly string[];
@@ -45,6 +46,9 @@ export interface Report {
   readonly peaks: Peaks;
   /** Cores that other processes kept busy while this report was made; wall times are only good when it is near 0. */
   readonly other_load: number;
+}
+
+export interface Report extends ReportHead {
   readonly results: readonly Result[];
   readonly amounts: readonly Amount[];
 }
@@ -76,7 +80,22 @@ export function round(n: number, digits = 4): number {
   return Number(n.toPrecision(digits));
 }
 
-/** Writes bench/results/<adapter>-<what>.json and prints both tables. */
+/** What was measured and where, for any report. */
+export function headOf(device: Device, peaks: Peaks, otherCores: number): ReportHead {
+  const { vendor, architecture, description } = device.adapter;
+  return {
+    adapter: [vendor, architecture].filter(Boolean).join(" ") || "unknown",
+    driver: description,
+    toggles: [],
+    limits: device.limits,
+    commit: commit(),
+    date: new Date().toISOString(),
+    peaks,
+    other_load: round(otherCores, 2),
+  };
+}
+
+/** Prints both tables and saves them. */
 export function publish(
   what: string,
   device: Device,
@@ -85,25 +104,17 @@ export function publish(
   results: readonly Result[],
   amounts: readonly Amount[] = [],
 ): void {
-  const { vendor, architecture, description } = device.adapter;
-  const report: Report = {
-    adapter: [vendor, architecture].filter(Boolean).join(" ") || "unknown",
-    driver: description,
-    toggles: [],
-    limits: device.limits,
-    commit: commit(),
-    date: new Date().toISOString(),
-    peaks,
-    other_load: round(load.otherCores, 2),
-    results,
-    amounts,
-  };
   printResults(results);
   printAmounts(amounts);
+  const report: Report = { ...headOf(device, peaks, load.otherCores), results, amounts };
+  save(what, report);
+}
+
+/** Writes bench/results/<adapter>-<what>.json. */
+export function save(what: string, report: ReportHead): void {
   const slug = `${report.adapter}-${what}`.toLowerCase().replace(/[^a-z0-9]+/g, "-");
   mkdirSync(RESULTS, { recursive: true });
-  const file = new URL(`${slug}.json`, RESULTS);
-  writeFileSync(file, `${JSON.stringify(report, null, 1)}\n`);
+  writeFileSync(new URL(`${slug}.json`, RESULTS), `${JSON.stringify(report, null, 1)}\n`);
   console.log(`\nbench/results/${slug}.json; other processes kept ${report.other_load} cores busy`);
 }
 

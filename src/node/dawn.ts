@@ -49,8 +49,9 @@ let sleeping = false;
 /**
  * While any promise is pending Dawn polls on every turn of the event loop, which costs 0.8 of a core and starves a CPU
  * adapter (1.3-2x slower on two cores). Sleeping 0.3 ms a turn gives the core back; it adds as much latency to a wait.
+ * Lasts until the returned function is called.
  */
-function sleepBetweenPolls(): () => void {
+export function sleepBetweenPolls(): () => void {
   waiting++;
   if (!sleeping) setImmediate(sleepATurn);
   sleeping = true; // one loop serves all waits: several would add up their sleeps

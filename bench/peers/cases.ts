@@ -1,0 +1,156 @@
+import { parseClipConfig, parseGpt2Config } from "../../src/weights/config.js";
+import { clipVisionShapes, gpt2Shapes } from "../../src/weights/shapes.js";
+import { syntheticFile, syntheticInts, syntheticTensor } from "../../src/weights/synthetic.js";
+
+/** What every library computes, from the same numbers. Axis letters as in src/models/block.ts. */
+export type Case =
+  | { readonly type: "matmul"; readonly M: number; readonly K: number; readonly N: number }
+  | { readonly type: "layernorm" | "softmax"; readonly rows: number; readonly columns: number }
+  | { readonly type: "attention" | "block" | "block-step"; readonly T: number }
+  | { readonly type: "decode"; readonly prefix: number; readonly tokens: number }
+  | { readonly type: "encode" }
+  | { readonly type: "mlp-step"; readonly rows: number; readonly width: number; readonly inner: number };
+
+export const SEED = 1;
+export const GPT2 = parseGpt2Config({});
+export const { vision: VISION } = parseClipConfig({ vision_config: {}, text_config: {} });
+/** Channels and heads of GPT-2 small. */
+export const { width: C, heads: H } = GPT2;
+/** torch's defaults, without weight decay. */
+export const ADAM = { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+/** Steps whose losses are compared: from the second on they show what the update did. */
+export const COMPARED_STEPS = 4;
+
+const matmul = (M: number, K: number, N: number): Case => ({ type: "matmul", M, K, N });
+
+export const CASES: readonly Case[] = [
+  ...[50, 512].flatMap((M) => [matmul(M, 768, 768), matmul(M, 768, 3072), matmul(M, 3072, 768)]),
+  { type: "layernorm", rows: 512, columns: 768 },
+  { type: "softmax", rows: 600, columns: 50 },
+  { type: "attention", T: 50 },
+  { type: "block", T: 50 },
+  { type: "encode" },
+  { type: "decode", prefix: 10, tokens: 10 },
+  { type: "mlp-step", rows: 64, width: 768, inner: 1536 },
+  { type: "block-step", T: 50 },
+];
+
+export function shapeOf(c: Case): string {
+  switch (c.type) {
+    case "matmul":
+      return `${c.M} x ${c.K} x ${c.N}`;
+    case "layernorm":
+    case "softmax":
+      return `${c.rows} x ${c.columns}`;
+    case "attention":
+      return `T ${c.T}, ${H} heads of ${C / H}, causal`;
+    case "block":
+    case "block-step":
+      return `GPT-2 small, batch 1, T ${c.T}`;
+    case "encode":
+      return "ViT-B/32, 1 image";
+    case "decode":
+      return `GPT-2 small, greedy, prefix ${c.prefix}, ${c.tokens} tokens`;
+    case "mlp-step":
+      return `${c.rows} x ${c.width}-${c.inner}-${c.width}`;
+  }
+}
+
+/** Operations of the matrix products of a call, two for a multiply-add; undefined where there are none. */
+export function flopsOf(c: Case): number | undefined {
+  const block = (T: number) => 24 * T * C * C + 4 * T * T * C;
+  switch (c.type) {
+    case "matmul":
+      return 2 * c.M * c.K * c.N;
+    case "attention":
+      return 4 * c.T * c.T * C;
+    case "block":
+      return block(c.T);
+    case "block-step":
+      return 3 * block(c.T);
+    case "mlp-step":
+      return 10 * c.rows * c.width * c.inner; // five products: the gradient of the input is not wanted
+    default:
+      return undefined;
+  }
+}
+
+export interface Values {
+  readonly shape: readonly number[];
+  readonly data: Float32Array<ArrayBuffer>;
+}
+
+function synthetic(name: string, shape: readonly number[], std: number, offset = 0): Values {
+  return { shape, data: syntheticTensor(name, shape, SEED, std, offset) };
+}
+
+/** What a call is given, on the host. Of `attention` it is q|k|v in each row; of `decode` the prefix, without positions. */
+export function inputOf(c: Case): Values {
+  switch (c.type) {
+    case "matmul":
+      return synthetic("x", [c.M, c.K], 1);
+    case "layernorm":
+    case "softmax":
+      return synthetic("x", [c.rows, c.columns], 1);
+    case "attention":
+      return synthetic("qkv", [c.T, 3 * C], 1);
+    case "block":
+    case "block-step":
+      return synthetic("x", [c.T, C], 1);
+    case "decode":
+      return synthetic("prefix", [c.prefix, C], 0.3);
+    case "encode":
+      return synthetic("pixel_values", [1, 3, VISION.imageSize, VISION.imageSize], 1);
+    case "mlp-step":
+      return synthetic("x", [c.rows, c.width], 1);
+  }
+}
+
+/** The weight [K, N]. */
+export function matmulWeight({ K, N }: { readonly K: number; readonly N: number }): Values {
+  return synthetic("w", [K, N], 0.02);
+}
+
+/** Scale and shift. */
+export function normWeights(columns: number): readonly [Values, Values] {
+  return [synthetic("ln.weight", [columns], 0.1, 1), synthetic("ln.bias", [columns], 0.01)];
+}
+
+/** Both weights of y = relu(x w1) w2, without biases: [width, inner] and [inner, width]. */
+export function mlpWeights({ width, inner }: { readonly width: number; readonly inner: number }): [Values, Values] {
+  return [synthetic("w1", [width, inner], 0.03), synthetic("w2", [inner, width], 0.03)];
+}
+
+/** The class of each row: the losses are mean cross-entropies of `width` logits. */
+export function targetsOf(rows: number, width: number): Int32Array {
+  return syntheticInts("targets", [rows], 0, width, SEED);
+}
+
+/** Row-wise one-hot targets, for libraries whose loss asks for them. */
+export function oneHotTargets(rows: number, width: number): Values {
+  const data = new Float32Array(rows * width);
+  for (const [row, target] of targetsOf(rows, width).entries()) data[row * width + target] = 1;
+  return { shape: [rows, width], data };
+}
+
+/** What a block adds to the scores [T, T]: 0 where the key is no later than the query, else so much that exp gives 0. */
+export function causalMask(T: number): Values {
+  const data = Float32Array.from({ length: T * T }, (_, i) => (i % T > Math.floor(i / T) ? -1e9 : 0));
+  return { shape: [T, T], data };
+}
+
+export const gpt2File = syntheticFile(gpt2Shapes(GPT2), "full", SEED);
+export const visionFile = syntheticFile(clipVisionShapes(VISION), "full", SEED);
+
+/** The first block's parameters in the order of the file, by their names without "h.0."; matrices are [in, out]. */
+export const BLOCK_NAMES: readonly string[] = [...gpt2File.tensors.keys()]
+  .filter((name) => name.startsWith("h.0."))
+  .map((name) => name.slice(4));
+
+export async function blockWeights(): Promise<ReadonlyMap<string, Values>> {
+  const entries = BLOCK_NAMES.map(async (name) => {
+    const { shape } = gpt2File.tensors.get(`h.0.${name}`)!;
+    return [name, { shape, data: (await gpt2File.readF32(`h.0.${name}`)) as Float32Array<ArrayBuffer> }] as const;
+  });
+  return new Map(await Promise.all(entries));
+}

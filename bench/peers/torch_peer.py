@@ -1,0 +1,194 @@
+"""PyTorch on the CPU: the requests and answers of library.ts, the cases and values of cases.ts."""
+
+import base64
+import json
+import math
+import os
+import resource
+import sys
+import time
+
+try:
+    import torch
+    import torch.nn.functional as F
+except ImportError as missing:
+    reason = f"python3 has no PyTorch ({missing}); python3 -m pip install torch"
+    os.write(3, (json.dumps({"type": "failed", "reason": reason}) + "\n").encode())
+    sys.exit(0)
+
+SEED, C, H, EPS = 1, 768, 12, 1e-5
+LR, BETAS, ADAM_EPS = 1e-3, (0.9, 0.999), 1e-8
+COMPARED_STEPS = 4
+GOLDEN = 0x9E3779B1
+BLOCK = {  # name: (shape, standard deviation, offset), as src/weights/synthetic.ts has them
+    "ln_1.weight": ([C], 0.1, 1.0),
+    "ln_1.bias": ([C], 0.01, 0.0),
+    "attn.c_attn.weight": ([C, 3 * C], 0.04, 0.0),
+    "attn.c_attn.bias": ([3 * C], 0.01, 0.0),
+    "attn.c_proj.weight": ([C, C], 0.02, 0.0),
+    "attn.c_proj.bias": ([C], 0.01, 0.0),
+    "ln_2.weight": ([C], 0.1, 1.0),
+    "ln_2.bias": ([C], 0.01, 0.0),
+    "mlp.c_fc.weight": ([C, 4 * C], 0.02, 0.0),
+    "mlp.c_fc.bias": ([4 * C], 0.01, 0.0),
+    "mlp.c_proj.weight": ([4 * C, C], 0.02, 0.0),
+    "mlp.c_proj.bias": ([C], 0.01, 0.0),
+}
+
+
+def times32(x, factor):
+    """x * factor mod 2^32 for int64 x below 2^32, in two halves so that int64 does not overflow."""
+    low = (x * (factor & 0xFFFF)) & 0xFFFFFFFF
+    high = ((x * (factor >> 16)) & 0xFFFF) << 16
+    return (low + high) & 0xFFFFFFFF
+
+
+def hash32(name, count):
+    h = 0x811C9DC5
+    for byte in name.encode():
+        h = ((h ^ byte) * 0x01000193) & 0xFFFFFFFF
+    h ^= (SEED * GOLDEN) & 0xFFFFFFFF
+    x = (times32(torch.arange(count, dtype=torch.int64), GOLDEN) + h) & 0xFFFFFFFF
+    x = times32(x ^ (x >> 16), 0x7FEB352D)
+    x = times32(x ^ (x >> 15), 0x846CA68B)
+    return x ^ (x >> 16)
+
+
+def synthetic(name, shape, std, offset=0.0):
+    u = 2 * hash32(name, math.prod(shape)).double() / 4294967296 - 1
+    return (offset + u * math.sqrt(3) * std).float().reshape(shape)
+
+
+def block_weights():
+    return {name: synthetic(f"h.0.{name}", *rule) for name, rule in BLOCK.items()}
+
+
+def attention(qkv):
+    T = qkv.shape[0]
+    q, k, v = (part.reshape(T, H, C // H).transpose(0, 1) for part in qkv.split(C, dim=1))
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(0, 1).reshape(T, C)
+
+
+def block(x, w):
+    def linear(h, name):
+        return torch.addmm(w[f"{name}.bias"], h, w[f"{name}.weight"])
+
+    h = F.layer_norm(x, [C], w["ln_1.weight"], w["ln_1.bias"], EPS)
+    x = x + linear(attention(linear(h, "attn.c_attn")), "attn.c_proj")
+    h = F.layer_norm(x, [C], w["ln_2.weight"], w["ln_2.bias"], EPS)
+    return x + linear(F.gelu(linear(h, "mlp.c_fc"), approximate="tanh"), "mlp.c_proj")
+
+
+def training_step(parameters, logits_of, x):
+    for p in parameters:
+        p.requires_grad_(True)
+    targets = hash32("targets", x.shape[0]) % x.shape[1]
+    adam = torch.optim.Adam(parameters, lr=LR, betas=BETAS, eps=ADAM_EPS)
+
+    def call():
+        adam.zero_grad()
+        loss = F.cross_entropy(logits_of(x), targets)
+        loss.backward()
+        adam.step()
+        return loss.detach().reshape(1)
+
+    return call
+
+
+def without_gradient(compute, x):
+    def call():
+        with torch.no_grad():
+            return compute(x)
+
+    return call
+
+
+def prepare(c):
+    kind = c["type"]
+    if kind == "matmul":
+        w = synthetic("w", [c["K"], c["N"]], 0.02)
+        return without_gradient(lambda x: x @ w, synthetic("x", [c["M"], c["K"]], 1))
+    if kind == "layernorm":
+        columns = c["columns"]
+        scale, shift = synthetic("ln.weight", [columns], 0.1, 1.0), synthetic("ln.bias", [columns], 0.01)
+        x = synthetic("x", [c["rows"], columns], 1)
+        return without_gradient(lambda x: F.layer_norm(x, [columns], scale, shift, EPS), x)
+    if kind == "softmax":
+        return without_gradient(lambda x: F.softmax(x, -1), synthetic("x", [c["rows"], c["columns"]], 1))
+    if kind == "attention":
+        return without_gradient(attention, synthetic("qkv", [c["T"], 3 * C], 1))
+    if kind == "block":
+        w = block_weights()
+        return without_gradient(lambda x: block(x, w), synthetic("x", [c["T"], C], 1))
+    if kind == "block-step":
+        w = block_weights()
+        return training_step(list(w.values()), lambda x: block(x, w), synthetic("x", [c["T"], C], 1))
+    if kind == "mlp-step":
+        w1 = synthetic("w1", [c["width"], c["inner"]], 0.03)
+        w2 = synthetic("w2", [c["inner"], c["width"]], 0.03)
+        x = synthetic("x", [c["rows"], c["width"]], 1)
+        return training_step([w1, w2], lambda x: F.relu(x @ w1) @ w2, x)
+    raise ValueError("whole models are compared as ONNX graphs, which torch does not read")
+
+
+def cpu_ms():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return 1000 * (usage.ru_utime + usage.ru_stime)
+
+
+def first_values(c, call):
+    """The first call's time and what is compared: its result, or the losses of the first steps."""
+    start = time.perf_counter()
+    values = [call().flatten()]
+    first_ms = 1000 * (time.perf_counter() - start)
+    if c["type"].endswith("-step"):
+        values += [call() for _ in range(COMPARED_STEPS - 1)]
+    else:
+        call()
+    raw = torch.cat(values).contiguous().numpy().tobytes()
+    return {"type": "prepared", "firstMs": first_ms, "values": base64.b64encode(raw).decode()}
+
+
+def busy_ms():
+    """Processor time of all processes on Linux; elsewhere of this one, as if there were no others."""
+    try:
+        with open("/proc/stat") as stat:
+            user, nice, system, _, _, irq = (int(n) for n in stat.readline().split()[1:7])
+    except OSError:
+        return cpu_ms()
+    return 1000 * (user + nice + system + irq) / os.sysconf("SC_CLK_TCK")
+
+
+def sample(call, ms):
+    busy, cpu, start, calls = busy_ms(), cpu_ms(), time.perf_counter(), 0
+    while calls == 0 or 1000 * (time.perf_counter() - start) < ms:
+        call()
+        calls += 1
+    wall = 1000 * (time.perf_counter() - start)
+    own = cpu_ms() - cpu
+    others = max(0, busy_ms() - busy - own) / wall
+    return {"type": "sample", "wall": wall / calls, "cpu": own / calls, "otherLoad": others}
+
+
+def main():
+    call = None
+    with os.fdopen(3, "w") as out:
+
+        def answer(a):
+            out.write(json.dumps(a) + "\n")
+            out.flush()
+
+        answer({"type": "opened", "name": f"torch cpu {torch.__version__}"})
+        for line in sys.stdin:
+            request = json.loads(line)
+            try:
+                if request["do"] == "sample":
+                    answer(sample(call, request["ms"]))
+                else:
+                    call = prepare(request["case"])
+                    answer(first_values(request["case"], call))
+            except Exception as error:  # whatever it is, the other cases go on
+                answer({"type": "failed", "reason": str(error).split("\n")[0][:300] or "no message"})
+
+
+main()

@@ -53,6 +53,6 @@ export class Graph {
   }
 
   private fresh(): string {
-    return `v${this.count++}`;
+    return `#${this.count++}`; // no name that a caller gives looks like this
   }
 }

@@ -23,8 +23,8 @@ export interface Loaded {
 /** Lines of what a process printed last that are kept, to say why it ended. */
 const KEPT_LINES = 20;
 
-/** An answer takes at most this long: 500 MB of weights load in some ten seconds, jit and drivers compile for a minute. */
-const MAX_SECONDS = 300;
+/** An answer takes at most this long: drivers compile for a minute, and a busy machine is ten times as slow as a quiet one. */
+const MAX_SECONDS = 600;
 
 export class Child {
   private constructor(

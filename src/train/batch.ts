@@ -12,7 +12,7 @@ export interface Text {
 /** A batch as it is written to the GPU. */
 export interface HostBatch {
   readonly shape: BatchShape;
-  /** f32 [B, …]: pixels or embeddings. */
+  /** f32 [images, …]: pixels or embeddings. */
   readonly input: Float32Array;
   readonly ids: Uint32Array;
   readonly rows: Uint32Array;
@@ -41,15 +41,19 @@ export function countLabels(texts: readonly Text[], ignored?: number): number {
   return texts.reduce((n, { gpt2 }) => n + gpt2.filter((id) => id !== ignored).length, 0);
 }
 
-/** Pads texts to the shape of a batch: as short as the longest allows, with rows of labels for a multiple of B. */
-export function packBatch(texts: readonly Text[], input: Float32Array, o: PackOptions): HostBatch {
+/**
+ * Pads texts to the shape of a batch: as short as the longest allows, with rows of labels for a multiple of B. `texts` are
+ * the first ones of all pictures, then the second ones, and so on.
+ */
+export function packBatch(texts: readonly Text[], images: number, input: Float32Array, o: PackOptions): HostBatch {
   const B = texts.length;
+  const first = texts.slice(0, images); // what the contrastive loss compares with the pictures
   const T = roundedLength(
     texts.map(({ gpt2 }) => gpt2.length),
     o.maxTokens,
   );
   const textTokens = roundedLength(
-    texts.map(({ clip }) => clip.length),
+    first.map(({ clip }) => clip.length),
     o.maxTextTokens,
   );
   const { rows, targets } = labelledRows(
@@ -62,7 +66,7 @@ export function packBatch(texts: readonly Text[], input: Float32Array, o: PackOp
     weights[i] = id === o.ignored ? 0 : o.weight;
   });
   return {
-    shape: { batch: B, tokens: T, labels, textTokens },
+    shape: { images, batch: B, tokens: T, labels, textTokens },
     input,
     ids: padded(
       texts.map(({ gpt2 }) => gpt2),
@@ -72,10 +76,10 @@ export function packBatch(texts: readonly Text[], input: Float32Array, o: PackOp
     targets: Uint32Array.from({ length: labels }, (_, i) => targets[i] ?? 0),
     weights,
     texts: padded(
-      texts.map(({ clip }) => clip),
+      first.map(({ clip }) => clip),
       textTokens,
     ),
-    ends: Uint32Array.from(texts, ({ clip }, b) => b * textTokens + Math.max(0, clip.length - 1)),
+    ends: Uint32Array.from(first, ({ clip }, b) => b * textTokens + Math.max(0, clip.length - 1)),
   };
 }
 

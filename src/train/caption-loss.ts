@@ -1,6 +1,6 @@
 import { crossEntropy } from "../kernels/crossentropy/crossentropy.js";
 import { embedding, gatherIndexed } from "../kernels/embedding/embedding.js";
-import { addPositions, concatRows } from "../kernels/rows/rows.js";
+import { addPositions, concatRows, repeatRows } from "../kernels/rows/rows.js";
 import { type Gpt2, type Gpt2Dropout, gpt2FinalNorm, gpt2Prefill } from "../models/gpt2.js";
 import { type Mapper, mapper } from "../models/mapper.js";
 import type { Program } from "../runtime/program.js";
@@ -8,6 +8,7 @@ import type { Tensor } from "../runtime/tensor.js";
 
 /** The shape that a caption batch is recorded for. */
 export interface CaptionBatchShape {
+  /** Sequences: one for each picture, or as many; then all pictures' first ones come before their second ones. */
   readonly batch: number;
   /** T: tokens of the longest caption. */
   readonly tokens: number;
@@ -49,7 +50,7 @@ export function labelledRows(
 
 /**
  * ClipCap's objective: cross-entropy of every caption token given the image's prefix and the tokens before it.
- * clip [B, clipWidth] -> loss [1]. Gradients reach whatever asks for one: mapper, GPT-2, or what made `clip`. Dropout is
+ * clip [pictures, clipWidth] -> loss [1]; the B captions are a multiple of the pictures. Gradients reach whatever asks for one: mapper, GPT-2, or what made `clip`. Dropout is
  * that of GPT-2 while it learns; the original runs a frozen GPT-2 without.
  */
 export function captionLoss(
@@ -60,8 +61,10 @@ export function captionLoss(
   { dropout }: { readonly dropout?: Gpt2Dropout } = {},
 ): Tensor {
   const { gpt2 } = m;
-  const { prefix } = mapper(p, m.mapper, clip); // [B*K, C]
-  const K = prefix.rows / b.batch;
+  const K = m.mapper.config.prefixLength;
+  const own = mapper(p, m.mapper, clip).prefix; // [pictures*K, C]
+  const times = (b.batch * K) / own.rows;
+  const prefix = times === 1 ? own : repeatRows(p, own, times, { label: "gpt2.prefixes" }); // [B*K, C]
   const length = K + b.tokens;
   const text = embedding(p, b.ids, gpt2.wte, { label: "gpt2.text" }); // [B*T, C]
   const joined = concatRows(p, prefix, text, { batch: b.batch, label: "gpt2.input" });

@@ -34,7 +34,8 @@ export interface TrainConfig {
     readonly scenes: { readonly train: number; readonly dev: number; readonly size: number };
     /** Share of the pictures kept for validation where the data names no split. */
     readonly dev: number;
-    readonly captions: "each" | "one";
+    /** Whether an epoch takes every caption of a picture, or some of them, drawn anew, behind one encoding of it. */
+    readonly captions: "each" | number;
     readonly normalise: boolean;
     /** Whether GPT-2's end of text is learnt after every caption. */
     readonly endToken: boolean;
@@ -67,6 +68,8 @@ export interface TrainConfig {
 }
 
 const MAX_BATCH = 65_536;
+/** Captions of a picture in one update; COCO has five of each. */
+const MAX_CAPTIONS = 16;
 const MAX_STEPS = 1_000_000_000;
 
 /**
@@ -200,7 +203,7 @@ function data(f: Fields): TrainConfig["data"] {
       size: scenes.int("size", 64, 16, 1024),
     },
     dev: d.float("dev", 0.02, 0, 0.9),
-    captions: d.word("captions", ["each", "one"], "each"),
+    captions: (d.values.captions ?? "each") === "each" ? "each" : d.int("captions", undefined, 1, MAX_CAPTIONS),
     normalise: d.bool("normalise", true),
     endToken: d.bool("end_token", false),
     ignoredId: d.values.ignored_id == null ? undefined : d.int("ignored_id", undefined, 0),

@@ -18,6 +18,8 @@ export interface ObjectiveOptions {
 
 /** What a batch is recorded for. */
 export interface BatchShape extends CaptionBatchShape {
+  /** Pictures; each has batch / images captions. */
+  readonly images: number;
   /** Tokens of the longest text as CLIP's text tower takes it, start and end included; 0 without the contrastive loss. */
   readonly textTokens: number;
 }
@@ -26,7 +28,7 @@ export interface BatchShape extends CaptionBatchShape {
 export interface Batch {
   readonly shape: BatchShape;
   readonly captions: CaptionBatch;
-  /** u32 [B*textTokens] and the row of each text's end, u32 [B]. */
+  /** The first text of each picture: u32 [images*textTokens], and the row of each one's end, u32 [images]. */
   readonly texts?: { readonly ids: Tensor; readonly last: Tensor };
 }
 
@@ -39,7 +41,7 @@ export interface Losses {
 }
 
 export function recordBatch(p: Program, shape: BatchShape): Batch {
-  const { batch: B, textTokens } = shape;
+  const { images: B, textTokens } = shape;
   const texts =
     textTokens > 0
       ? { ids: p.persistent("texts", [B * textTokens], "u32"), last: p.persistent("ends", [B], "u32") }
@@ -72,7 +74,7 @@ export function objective(
 
 function contrast(p: Program, model: TrainingModel, embeds: Tensor, batch: Batch, o: ObjectiveOptions): Tensor {
   const { tower, logitScale } = model.clip!.texts!;
-  const { batch: B, textTokens: T } = batch.shape;
+  const { images: B, textTokens: T } = batch.shape;
   const texts = clipText(p, tower, batch.texts!.ids, batch.texts!.last, { batch: B, tokens: T }).embeds;
   return contrastiveLoss(p, embeds, texts, logitScale, { weight: o.contrastive, label: "loss.contrastive" });
 }

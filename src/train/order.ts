@@ -1,6 +1,6 @@
 import { random } from "../data/random.js";
 
-/** One picture with one of its captions, by their numbers. */
+/** One picture with one of its captions, or with several from that one on, by their numbers. */
 export interface Example {
   readonly image: number;
   readonly caption: number;

@@ -60,7 +60,7 @@ export class Trainer {
     private readonly options: TrainerOptions,
   ) {
     const account = "batch";
-    this.input = device.tensor("input", [options.largest.batch, ...options.inputShape], "f32", { account });
+    this.input = device.tensor("input", [options.largest.images, ...options.inputShape], "f32", { account });
     this.one = device.tensor("one", [1], "f32", { account });
     const sum = (label: string) => device.tensor(label, [1], "f32", { account });
     this.sums = { total: sum("loss.total.sum"), caption: sum("loss.caption.sum") };
@@ -137,7 +137,7 @@ export class Trainer {
     const gradients = kind === "train";
     const program = new Program(this.device, kind, { gradients });
     const batch = recordBatch(program, shape);
-    const input = rowsOfTensor(this.input, 0, shape.batch);
+    const input = rowsOfTensor(this.input, 0, shape.images);
     const rate = gradients ? this.options.dropout : 0;
     const dropout = rate > 0 ? { rate, seed: program.scalar("seed") } : undefined;
     const total = objective(program, this.model, input, batch, this.sums, { ...this.options, dropout });

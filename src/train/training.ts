@@ -156,7 +156,7 @@ export class Training {
     const self = this;
     const losses = await this.trainer.evaluate(
       (async function* () {
-        for (const group of batches) yield await self.pack(dev, group, 1 / labels, undefined);
+        for (const group of batches) yield await self.pack(dev, group, { captions: 1, weight: 1 / labels });
       })(),
     );
     const { loss } = config;
@@ -192,30 +192,27 @@ export class Training {
     const { config, train } = this.parts;
     const examples = this.order.batch(step);
     const epoch = Math.floor(this.epochOf(step));
-    const labels = countLabels(
-      examples.map((e) => train.texts[e.image]![e.caption]!),
-      config.data.ignoredId,
-    );
+    const captions = config.data.captions === "each" ? 1 : config.data.captions;
+    const labels = countLabels(textsOf(train, examples, captions), config.data.ignoredId);
     const weight = config.loss.caption / Math.max(1, labels);
     const batches: HostBatch[] = [];
-    for (const group of inGroups(examples, config.microBatch))
-      batches.push(await this.pack(train, group, weight, epoch));
+    for (const group of inGroups(examples, config.microBatch)) {
+      batches.push(await this.pack(train, group, { captions, weight, epoch }));
+    }
     return batches;
   }
 
   private async pack(
     set: TrainingSet,
     examples: readonly Example[],
-    weight: number,
-    epoch: number | undefined,
+    { captions, weight, epoch }: { captions: number; weight: number; epoch?: number },
   ): Promise<HostBatch> {
     const size = set.input.shape.reduce((n, d) => n * d, 1);
     const input = new Float32Array(examples.length * size);
     for (const group of inGroups([...examples.entries()], ASSEMBLED_AT_ONCE)) {
       await Promise.all(group.map(async ([i, { image }]) => input.set(await set.input.values(image, epoch), i * size)));
     }
-    const texts = examples.map(({ image, caption }) => set.texts[image]![caption]!);
-    return packBatch(texts, input, {
+    return packBatch(textsOf(set, examples, captions), examples.length, input, {
       prefixLength: this.parts.sources.mapper.config.prefixLength,
       maxTokens: maxTokens(this.parts),
       maxTextTokens: this.parts.sources.clip?.config.text.positions ?? 0,
@@ -223,6 +220,16 @@ export class Training {
       ignored: this.parts.config.data.ignoredId,
     });
   }
+}
+
+/** Of each example one caption, then of each the next one, until there are `captions` of each. */
+function textsOf(set: TrainingSet, examples: readonly Example[], captions: number): Text[] {
+  return Array.from({ length: captions }, (_, m) =>
+    examples.map(({ image, caption }) => {
+      const texts = set.texts[image]!;
+      return texts[(caption + m) % texts.length]!;
+    }),
+  ).flat();
 }
 
 /** Tokens of a caption that GPT-2 has positions for behind the prefix. */
@@ -233,7 +240,7 @@ export function maxTokens({ sources: { gpt2, mapper } }: Pick<TrainingParts, "so
 function orderOf({ config, train }: TrainingParts): DataOrder {
   const { seed, batch, pool } = config;
   const lengths = train.texts.map((texts) => texts.map(({ gpt2 }) => gpt2.length));
-  return new DataOrder(lengths, { seed, batch, pool, captions: config.data.captions });
+  return new DataOrder(lengths, { seed, batch, pool, captions: config.data.captions === "each" ? "each" : "one" });
 }
 
 function checkExamples(parts: TrainingParts): void {
@@ -253,14 +260,20 @@ function checkExamples(parts: TrainingParts): void {
 }
 
 /** A batch of the longest captions, all positions labelled. */
-function largestShape(batch: number, longest: number, longestText: number, parts: TrainingParts) {
+function largestShape(images: number, longest: number, longestText: number, parts: TrainingParts) {
+  const { captions } = parts.config.data;
   const row = { gpt2: new Array<number>(longest).fill(1), clip: new Array<number>(longestText).fill(1) };
-  const { shape } = packBatch(new Array<Text>(batch).fill(row), new Float32Array(0), {
-    prefixLength: parts.sources.mapper.config.prefixLength,
-    maxTokens: maxTokens(parts),
-    maxTextTokens: parts.sources.clip?.config.text.positions ?? 0,
-    weight: 1,
-  });
+  const { shape } = packBatch(
+    new Array<Text>(images * (captions === "each" ? 1 : captions)).fill(row),
+    images,
+    new Float32Array(0),
+    {
+      prefixLength: parts.sources.mapper.config.prefixLength,
+      maxTokens: maxTokens(parts),
+      maxTextTokens: parts.sources.clip?.config.text.positions ?? 0,
+      weight: 1,
+    },
+  );
   return { ...shape, labels: shape.batch * shape.tokens };
 }
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ROWS_CASES } from "../../src/kernels/rows/rows.cases.js";
-import { add, addPositions, concatRows, gatherRows, sliceRows } from "../../src/kernels/rows/rows.js";
+import { add, addPositions, concatRows, gatherRows, repeatRows, sliceRows } from "../../src/kernels/rows/rows.js";
 import {
   addPositionsBackwardRef,
   addPositionsRef,
@@ -55,6 +55,18 @@ describe("rows", () => {
       );
       expect(nmse(y!, concatRowsRef(a, b, batch, shared)), `shared ${shared}`).toBe(0);
     }
+  });
+
+  it.each(ROWS_CASES)(`repeatRows and its gradient: ${title}`, async ({ name, batch, length, columns }) => {
+    const rows = batch * length;
+    const index = [...sliced(1, rows, 0, rows), ...sliced(1, rows, 0, rows), ...sliced(1, rows, 0, rows)];
+    const [x, dy] = [values(name, rows * columns), values("dy", 3 * rows * columns)];
+    const [y, dx] = await runGradients(device, dy, (p) => {
+      const input = leaf(p, "x", [rows, columns], x);
+      return { y: repeatRows(p, input, 3, { label: "y" }), leaves: [input] };
+    });
+    expect(nmse(y!, pickRowsRef(x, columns, index))).toBe(0);
+    expect(nmse(dx!, pickRowsBackwardRef(dy, columns, index, rows))).toBeLessThan(1e-13);
   });
 
   it.each(ROWS_CASES)(`addPositions: ${title}`, async ({ name, batch, length, columns }) => {

@@ -40,8 +40,8 @@ describe("makeScene", () => {
     expect(makeScene(1, 0)).toEqual({
       background: "night",
       objects: [
-        { kind: "house", colour: "yellow", size: "small", x: 32, y: 26 },
-        { kind: "rabbit", colour: "red", size: "small", x: 33, y: 51 },
+        { kind: "house", colour: "yellow", size: "small", x: 28, y: 20 },
+        { kind: "rabbit", colour: "red", size: "small", x: 28, y: 52 },
       ],
       relation: "above",
       detail: 4269713186,
@@ -54,11 +54,11 @@ describe("makeScene", () => {
         for (const o of [a, b]) {
           expect(Math.min(o.x, o.y) - half(o)).toBeGreaterThanOrEqual(2);
           expect(Math.max(o.x, o.y) + half(o)).toBeLessThanOrEqual(62);
-          expect(o.y + half(o)).toBeGreaterThanOrEqual(24);
+          expect(o.y + half(o)).toBeGreaterThanOrEqual(22);
         }
         const [along, across] = relation === "left of" ? [b.x - a.x, b.y - a.y] : [b.y - a.y, b.x - a.x];
-        expect(along).toBeGreaterThanOrEqual(half(a) + half(b) + 3);
-        expect(Math.abs(across)).toBeLessThanOrEqual(6);
+        expect(along).toBeGreaterThanOrEqual(half(a) + half(b) + 4);
+        expect(Math.abs(across)).toBeLessThanOrEqual(8);
         expect(a.kind === b.kind && a.colour === b.colour).toBe(false);
       }),
       { seed: 1, numRuns: 5000 },
@@ -96,9 +96,9 @@ describe("drawScene", () => {
   // Any changed bit changes these; DRAWING_VERSION of the data set must then be raised.
   test("pixels are pinned", () => {
     expect(pinnedPixels().map(sha256)).toEqual([
-      "c3ad4a89048f04f6ec8c7fa533c2596e0eb6266be5f2602517c2a37051ddbc09",
-      "e1b12cb0bbdcd1301d02d1be7899c9db8aeb72f3f3fb0f507a769c606fcbb625",
-      "5854d6b652d7f5d5952539892f65875a07b889128ce17e6b4fe22853a8218dd6",
+      "86ccf7a452666a9b7d82be38c2c06f0cb94c64e343a13f1afbe10dc02eadcbe5",
+      "7e00147ee95690f9a1501a6175adf22a78b9b45e9b85d2898c3a7d1609426dda",
+      "241848ad3a0b0420fba475c3374cea4eeb1515ba812d8a036483ed5262ba4272",
     ]);
   });
 
@@ -301,7 +301,7 @@ describe("sceneDataset", () => {
     const image = set.images[17]!;
     expect(image.captions).toEqual(sceneCaptions(image.scene));
     expect(await image.decode()).toEqual(drawScene(image.scene));
-    expect(await image.stamp()).toBe("1-5-64");
+    expect(await image.stamp()).toBe("2-5-64");
     expect(set.problems.counts).toEqual({ row: 0, caption: 0, image: 0 });
   });
 

@@ -27,7 +27,7 @@ export interface SceneDataset extends CaptionDataset {
 }
 
 /** Raised whenever a scene's pixels change, so that caches of what a model saw in them are not used any more. */
-const DRAWING_VERSION = 1;
+const DRAWING_VERSION = 2;
 
 /** Ten times what a training sees; a million take 0.8 GB. */
 const MAX_SCENES = 1_000_000;

@@ -177,6 +177,14 @@ export function concatRows(p: Program, a: Tensor, b: Tensor, options: ConcatOpti
   return y;
 }
 
+/** x [rows, C] -> [times * rows, C]: all of x, again and again. Its gradient is the sum over the copies. */
+export function repeatRows(p: Program, x: Tensor, times: number, { label }: { readonly label: string }): Tensor {
+  const [rows, columns] = rowsOf(x);
+  const y = p.transient(label, [times * rows, columns]);
+  copyRows(p, x, y, label, { count: times * rows, period: rows, from: [0, 0], to: [0, rows] });
+  return y;
+}
+
 export interface AddPositionsOptions {
   /** Row of the table for the first item of each sequence; a scalar while decoding. */
   readonly start: number | Scalar;

@@ -9,8 +9,8 @@ const texts: Text[] = [
 ];
 
 it("pads as little as the step of lengths allows, and labels what is there", () => {
-  const batch = packBatch(texts, new Float32Array(2), options);
-  expect(batch.shape).toEqual({ batch: 2, tokens: 8, labels: 8, textTokens: 8 });
+  const batch = packBatch(texts, 2, new Float32Array(2), options);
+  expect(batch.shape).toEqual({ images: 2, batch: 2, tokens: 8, labels: 8, textTokens: 8 });
   expect([...batch.ids]).toEqual([5, 6, 7, 8, 9, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0]);
   // Position K - 1 + t of each joined sequence of K + 8 predicts token t.
   expect([...batch.rows]).toEqual([2, 3, 4, 5, 6, 13, 14, 0]);
@@ -21,7 +21,7 @@ it("pads as little as the step of lengths allows, and labels what is there", () 
 });
 
 it("the original's ignored label keeps its place and counts nothing", () => {
-  const batch = packBatch(texts, new Float32Array(2), { ...options, ignored: 0 });
+  const batch = packBatch(texts, 2, new Float32Array(2), { ...options, ignored: 0 });
   expect([...batch.weights]).toEqual([0.25, 0.25, 0.25, 0.25, 0.25, 0, 0.25, 0]);
   expect(countLabels(texts, 0)).toBe(6);
   expect(countLabels(texts)).toBe(7);
@@ -29,10 +29,21 @@ it("the original's ignored label keeps its place and counts nothing", () => {
 
 it("a length is rounded up no further than the positions reach", () => {
   const long = [{ gpt2: new Array(9).fill(1), clip: [] }];
-  expect(packBatch(long, new Float32Array(1), options).shape).toEqual({
+  expect(packBatch(long, 1, new Float32Array(1), options).shape).toEqual({
+    images: 1,
     batch: 1,
     tokens: 10,
     labels: 9,
     textTokens: 0,
   });
+});
+
+it("several captions of a picture: all labelled, the first ones go to CLIP", () => {
+  const more: Text[] = [...texts, { gpt2: [1, 2, 3], clip: [9] }, { gpt2: [4], clip: [9, 9] }];
+  const batch = packBatch(more, 2, new Float32Array(2), options);
+  expect(batch.shape).toEqual({ images: 2, batch: 4, tokens: 8, labels: 12, textTokens: 8 });
+  expect([...batch.targets].slice(0, 11)).toEqual([5, 6, 7, 8, 9, 0, 4, 1, 2, 3, 4]);
+  expect([...batch.rows].slice(7, 11)).toEqual([24, 25, 26, 35]);
+  expect(batch.texts.length).toBe(16);
+  expect([...batch.ends]).toEqual([2, 12]);
 });

@@ -100,7 +100,7 @@ async function caption(args: readonly string[], options: Options): Promise<void>
 }
 
 /** What can be known to be wrong before a model is there: a model with room for everything is assumed. */
-function checkUsage(how: CaptionOptions): void {
+export function checkUsage(how: CaptionOptions): void {
   const positions = 65_536;
   generatorShape(how, { prefixLength: 1, positions, vocab: 2 ** 31, stopTokens: [], encode: () => [0] });
   batchSize(how);

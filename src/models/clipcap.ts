@@ -57,6 +57,21 @@ type Input =
   | { readonly from: "images"; readonly items: readonly RgbImage[] }
   | { readonly from: "embeddings"; readonly items: readonly Float32Array[] };
 
+/** The networks that make captions, on one device. */
+export interface Networks {
+  readonly vision: ClipVision;
+  readonly mapper: Mapper;
+  readonly gpt2: Gpt2;
+  /** The mapper was trained on embeddings of length 1. */
+  readonly normalizePrefix: boolean;
+}
+
+/** CLIP's embeddings [B, projection] -> prefixes [B*K, C]. */
+export function prefixOf(p: Program, networks: Networks, embeds: Tensor): Tensor {
+  const clip = networks.normalizePrefix ? l2Normalize(p, embeds, { label: "clip.normalised" }) : embeds;
+  return mapper(p, networks.mapper, clip).prefix;
+}
+
 interface Recorded {
   readonly generator: Generator;
   /** Pixels, or CLIP's embeddings. */
@@ -80,9 +95,7 @@ export class ClipCap {
     readonly tokenizer: Tokenizer,
     readonly preprocessing: Preprocessing,
     private readonly loaders: readonly WeightLoader[],
-    private readonly vision: ClipVision,
-    private readonly mapper: Mapper,
-    private readonly gpt2: Gpt2,
+    readonly networks: Networks,
   ) {}
 
   /**
@@ -102,11 +115,15 @@ export class ClipCap {
       checkTokens(files, tokenizer);
       const loader = loaderOf(device, files, options, loaders);
       const vision = await loadClipVision(loader(clip.weights, "clip"), clip.config.vision);
-      const map = await loadMapper(loader(files.mapper.weights, "mapper"), files.mapper.config);
-      const language = await loadGpt2(loader(gpt2.weights, "gpt2"), gpt2.config);
+      const networks = {
+        vision,
+        mapper: await loadMapper(loader(files.mapper.weights, "mapper"), files.mapper.config),
+        gpt2: await loadGpt2(loader(gpt2.weights, "gpt2"), gpt2.config),
+        normalizePrefix: files.manifest.normalizePrefix,
+      };
       await device.settle();
       await device.idle();
-      return new ClipCap(device, files, tokenizer, preprocessing, loaders, vision, map, language);
+      return new ClipCap(device, files, tokenizer, preprocessing, loaders, networks);
     } catch (error) {
       for (const loader of loaders) loader.free();
       throw error;
@@ -224,7 +241,8 @@ export class ClipCap {
     this.encoder = undefined;
   }
 
-  private shape(options: CaptionOptions): Omit<GeneratorShape, "images"> {
+  /** What decoding with these options is recorded for. @throws ClipCapError `bad-usage`, `bad-input` */
+  shape(options: CaptionOptions): Omit<GeneratorShape, "images"> {
     const { gpt2, mapper: map, manifest } = this.files;
     return generatorShape(options, {
       prefixLength: map.config.prefixLength,
@@ -265,17 +283,14 @@ export class ClipCap {
         this.recorded.delete(old);
       }
       let input!: Tensor;
-      const { config } = this.mapper;
-      const generator = await Generator.create(this.device, this.gpt2, config.prefixLength, shape, (p) => {
+      const { networks } = this;
+      const { config } = networks.mapper;
+      const generator = await Generator.create(this.device, networks.gpt2, config.prefixLength, shape, (p) => {
         input =
           from === "images"
             ? this.pixelInput(p, shape.images)
             : p.persistent("embeddings", [shape.images, config.clipWidth]);
-        const embeds = from === "images" ? clipVision(p, this.vision, input).embeds : input;
-        const clip = this.files.manifest.normalizePrefix
-          ? l2Normalize(p, embeds, { label: "clip.normalised" })
-          : embeds;
-        return mapper(p, this.mapper, clip).prefix;
+        return prefixOf(p, networks, from === "images" ? clipVision(p, networks.vision, input).embeds : input);
       });
       recorded = { generator, input };
     }
@@ -289,7 +304,7 @@ export class ClipCap {
     this.encoder = undefined; // should the new one fail
     const program = new Program(this.device, "embed");
     const pixels = this.pixelInput(program, images);
-    const { embeds } = clipVision(program, this.vision, pixels);
+    const { embeds } = clipVision(program, this.networks.vision, pixels);
     program.keep(embeds);
     await program.compile();
     this.encoder = { program, pixels, embeds };
@@ -297,7 +312,7 @@ export class ClipCap {
   }
 
   private pixelInput(p: Program, images: number): Tensor {
-    const { imageSize } = this.vision.config;
+    const { imageSize } = this.networks.vision.config;
     return p.persistent("pixels", [images, 3, imageSize, imageSize]);
   }
 

@@ -40,6 +40,18 @@ export interface GenerateOptions {
   readonly stopped?: () => boolean;
   /** Called after each step with the newest token of every row. */
   readonly onTokens?: (next: Uint32Array, step: number) => void;
+  /** Called after each step of beam search with its beams, which are then read back as well. */
+  readonly onBeams?: (beams: StepBeams) => void;
+}
+
+/** Beams after a step, all [images*width]; see `DecodeState`. */
+export interface StepBeams {
+  /** The row that each continues. */
+  readonly source: Uint32Array;
+  readonly next: Uint32Array;
+  readonly score: Float32Array;
+  readonly length: Uint32Array;
+  readonly stopped: Uint32Array;
 }
 
 /**
@@ -111,9 +123,10 @@ export class Generator {
   }
 
   /** Decodes once; the prefix program's inputs must be written before. Returns the captions of every image, best first. */
-  async run({ seed, stopped = () => false, onTokens }: GenerateOptions): Promise<Decoded[][]> {
+  async run({ seed, stopped = () => false, onTokens, onBeams }: GenerateOptions): Promise<Decoded[][]> {
     const { state, context } = this;
-    const reads = [state.next, state.remaining];
+    const beams = onBeams ? [state.moves, state.score, state.length, state.stopped] : [];
+    const reads = [state.next, state.remaining, ...beams];
     const seeded = (p: Program, values: Record<string, number>) =>
       p.run(this.shape.strategy.type === "sample" ? { ...values, seed } : values, reads);
     const inFlight: Reading[] = [seeded(this.start, {})];
@@ -125,8 +138,10 @@ export class Generator {
         inFlight.push(seeded(this.step, { step: queued, position: keys - 1, keys }));
         queued++;
       }
-      const [next, remaining] = (await inFlight.shift()!.get()) as [Uint32Array, Uint32Array];
+      const values = await inFlight.shift()!.get();
+      const [next, remaining] = values as [Uint32Array, Uint32Array];
       if (!done) onTokens?.(next, step);
+      if (!done) onBeams?.(stepBeams(values));
       done ||= remaining[0] === 0 || stopped();
     }
     if (stopped()) throw new ClipCapError("aborted", "captioning was stopped");
@@ -139,6 +154,14 @@ export class Generator {
     for (const p of [this.start, this.step, this.results]) p.destroy();
     freeDecodeState(this.device, this.state);
   }
+}
+
+function stepBeams(values: readonly (Float32Array | Uint32Array)[]): StepBeams {
+  const [next, , moves, score, length, stopped] = values as [
+    ...[next: Uint32Array, remaining: Uint32Array, moves: Uint32Array],
+    ...[score: Float32Array, length: Uint32Array, stopped: Uint32Array],
+  ];
+  return { source: moves.filter((_, i) => i % 4 === 0), next, score, length, stopped };
 }
 
 /** Prefix and prompt with positions: [images*T, C], T = K + prompt. GPT-2 numbers the prefix too (docs/facts.md 1). */

@@ -6,6 +6,7 @@ import { addConvert } from "./convert.js";
 import { addDoctor } from "./doctor.js";
 import { addEmbed } from "./embed.js";
 import { addEval } from "./eval.js";
+import { addExplain } from "./explain.js";
 import { outcome } from "./fail.js";
 import { addFetch } from "./fetch.js";
 import { addMetrics } from "./metrics.js";
@@ -37,6 +38,7 @@ async function main(argv: readonly string[]): Promise<void> {
     addCaption,
     addTrain,
     addEval,
+    addExplain,
     addMetrics,
     addEmbed,
     addSearch,

@@ -12,3 +12,12 @@ export async function thumbnail({ width, height, data }: RgbImage, edge: number)
     .toBuffer();
   return `data:image/jpeg;base64,${jpeg.toString("base64")}`;
 }
+
+/** A picture as it is, as a data URI without loss. Needs sharp. */
+export async function exactPicture({ width, height, data }: RgbImage): Promise<string> {
+  const { default: sharp } = await import("sharp");
+  const png = await sharp(data, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
+  return `data:image/png;base64,${png.toString("base64")}`;
+}

@@ -1,6 +1,6 @@
 import { type Html, html } from "../../pages/html.js";
 import type { Beam, BeamTree, Explanation } from "./explanation.js";
-import { section, tokenLabel } from "./parts.js";
+import { logarithm, section, tokenLabel } from "./parts.js";
 
 const COLUMN = 96;
 const ROW = 46;
@@ -23,7 +23,7 @@ leads to the caption.</p>`,
 <thead><tr><th scope="col">Sentence at the end</th><th scope="col" class="number">Mean log-probability</th><th scope="col" class="number">Tokens</th></tr></thead>
 <tbody>${beams.captions.map(
       ({ text, logprob, length }) =>
-        html`<tr><td>${text}</td><td class="number">${(logprob / length).toFixed(3)}</td><td class="number">${length}</td></tr>`,
+        html`<tr><td>${text}</td><td class="number">${logarithm(logprob / length, 3)}</td><td class="number">${length}</td></tr>`,
     )}</tbody></table></div>`,
   );
 }
@@ -59,10 +59,10 @@ function node(beam: Beam, step: number, slot: number): Html {
   const x = (step + 1) * COLUMN;
   const y = middle(slot) - NODE.height / 2;
   const centre = x + NODE.width / 2;
-  return html`<g class="${classes(beam)}"><title>${beam.text.trim()}: log-probability ${beam.logprob.toFixed(3)} for ${beam.length} tokens</title>
+  return html`<g class="${classes(beam)}"><title>${beam.text.trim()}: log-probability ${logarithm(beam.logprob, 3)} for ${beam.length} tokens</title>
 <rect x="${x}" y="${y}" width="${NODE.width}" height="${NODE.height}" rx="7"/>
 <text x="${centre}" y="${y + 16}">${tokenLabel(beam.text, LABEL)}</text>
-<text class="mean" x="${centre}" y="${y + 30}">${(beam.logprob / beam.length).toFixed(2)}</text></g>`;
+<text class="mean" x="${centre}" y="${y + 30}">${logarithm(beam.logprob / beam.length, 2)}</text></g>`;
 }
 
 function middle(slot: number): number {

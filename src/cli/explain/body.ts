@@ -9,7 +9,7 @@ export function explanationBody(e: Explanation, photo: string): Html {
   return html`<header>
 <p class="quiet">How ${e.model} came to describe ${e.file} as</p>
 <h1>${sentence(e)}</h1>
-<p class="quiet key">The darker a word's line, the surer GPT-2 was of it. Choose a word to see what else it could have been.</p>
+<p class="quiet key">The stronger a word's line, the surer GPT-2 was of it. Choose a word to see what else it could have been.</p>
 </header>
 <main>
 ${pixelSection(e, photo)}
@@ -112,7 +112,7 @@ vocabulary contains them. The table names the five words whose vectors point mos
 the same direction, 0 has nothing in common.</p>
 <p><b>What that means:</b> at most a hint of what a vector stirs in GPT-2. The closest of all here is
 “${tokenMarkup(closest.text)}” with ${closest.cosine.toFixed(2)}. <b>What it does not mean:</b> that the vectors say these
-words. In training the mapper was never shown any; it was rewarded only when GPT-2 went on with the right caption, and
+words. In training nothing pulled them towards words; all that counted was that GPT-2 went on with the right caption, and
 vectors far from every word serve that as well. These are ${figure(Math.min(...all))} to ${figure(Math.max(...all))} long${own}.</p>`,
     html`<div class="scroll" tabindex="0" role="region" aria-label="Prefix vectors"><table class="prefix">
 <thead><tr><th scope="col">Vector</th><th scope="col" class="number">Length</th><th scope="col" colspan="5">Nearest words and cosines</th></tr></thead>

@@ -7,6 +7,11 @@ export function percent(share: number): string {
   return `${share < 0.0995 ? (100 * share).toFixed(1) : Math.round(100 * share)} %`;
 }
 
+/** A logarithm of a probability, with a true minus sign. */
+export function logarithm(value: number, digits: number): string {
+  return value.toFixed(digits).replace("-", "−");
+}
+
 /** A token with its leading space and line ends made visible: " dog" and "dog" are two tokens. */
 export function tokenMarkup(text: string): Html {
   const rest = text.replace(/^ /, "").replaceAll("\n", "↵");

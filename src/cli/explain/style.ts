@@ -30,7 +30,7 @@ figcaption b { color: var(--text); }
 .seen { position: relative; aspect-ratio: 1; background-size: 100% 100%; image-rendering: pixelated; border-radius: 0.3rem; overflow: clip; }
 .seen svg { position: absolute; inset: 0; width: 100%; height: 100%; }
 .grid path { stroke: #fff; stroke-opacity: 0.75; stroke-width: 1.2px; fill: none; vector-effect: non-scaling-stroke; mix-blend-mode: difference; }
-.faint { background-color: #777; background-blend-mode: luminosity; }
+.faint { background-color: #777; background-blend-mode: luminosity; image-rendering: auto; }
 .heat { shape-rendering: crispEdges; }
 .heat rect { fill: var(--heat); opacity: 0.78; }
 .heat rect:hover { stroke: #fff; stroke-width: 0.08; }
@@ -65,11 +65,12 @@ figcaption b { color: var(--text); }
 .attention { font-size: 0.82rem; border-collapse: separate; border-spacing: 2px; }
 .attention th, .attention td { border: 0; padding: 0.15rem 0.3rem; vertical-align: middle; }
 .attention th[scope="row"] { position: sticky; left: 0; padding-right: 0.6rem; background: var(--ground); }
-.attention .slot { min-width: 2.1rem; text-align: center; vertical-align: bottom; }
+.attention thead th { vertical-align: bottom; }
+.attention .slot { min-width: 2.1rem; text-align: center; }
 .attention .said { height: 5.2rem; padding: 0; writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; color: var(--text); }
 .cell {
   height: 1.75rem; text-align: center; border-radius: 0.2rem;
-  background: color-mix(in srgb, var(--heat) calc(min(75%, 150% * var(--a))), var(--card));
+  background: color-mix(in srgb, var(--heat) calc(min(80%, 260% * var(--a))), var(--card));
 }
 
 .tree { display: block; font-size: 13px; }

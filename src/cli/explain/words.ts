@@ -1,6 +1,6 @@
 import { type Html, html } from "../../pages/html.js";
 import type { ChosenWord, Explanation } from "./explanation.js";
-import { percent, section, shapes, tokenLabel, tokenMarkup } from "./parts.js";
+import { logarithm, percent, section, shapes, tokenLabel, tokenMarkup } from "./parts.js";
 
 /** Digits at which the decoder's sum and this page's are compared. */
 const LOGPROB_DIGITS = 3;
@@ -17,8 +17,8 @@ the next round begins. ${
         ? "Beam search may take a less probable word where the whole sentence gains by it."
         : "Greedy decoding takes the most probable one each time."
     } A token is a word, a part of one or a sign; ␣ is the space before it.</p>
-<p>The logarithms of the chosen probabilities add up to ${sum.toFixed(LOGPROB_DIGITS)}. The decoder, which went word by word
-with a cache, found ${e.logprob.toFixed(LOGPROB_DIGITS)} for the same sentence.</p>`,
+<p>The logarithms of the chosen probabilities add up to ${logarithm(sum, LOGPROB_DIGITS)}. The decoder, which went word by word
+with a cache, found ${logarithm(e.logprob, LOGPROB_DIGITS)} for the same sentence.</p>`,
     html`<ol class="words">${e.words.map(card)}</ol>
 ${shapes(e, {
   "gpt2.positions": "prefix and words",

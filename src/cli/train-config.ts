@@ -4,8 +4,10 @@ import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { ClipCapError } from "../runtime/errors.js";
 import { parseTrainConfig, type TrainConfig } from "../train/config.js";
+import { SCENES } from "../train/node-networks.js";
 import { type JsonObject, parseJsonObject } from "../weights/json-fields.js";
 import { fileError } from "../weights/node-source.js";
+import type { CommonOptions } from "./options.js";
 
 /** Flags that stand for fields of a configuration (docs/training.md). */
 export interface ConfigFlags {
@@ -34,11 +36,16 @@ export interface ConfigFlags {
   readonly compat?: boolean;
 }
 
+export interface TrainFlags extends CommonOptions, ConfigFlags {
+  readonly out?: string;
+  readonly resume?: boolean;
+  readonly dryRun?: boolean;
+}
+
 /** Configurations that come with the package, beside src and dist. */
 const RECIPES = new URL("../../recipes/", import.meta.url);
 /** CLIP and GPT-2 where nothing names others: small, but here. */
 const SHIPPED_MODEL = "flickr8k-small";
-const SCENES = "scenes";
 
 export function withConfigOptions(command: Command, numeric: (flag: string) => (text: string) => number): void {
   const number = (flag: string, what: string) => command.option(`${flag} <n>`, what, numeric(flag));
@@ -150,11 +157,26 @@ function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** One sentence for flags that contradict each other. */
-export function checkFlags({ epochs, steps, clip, gpt2, model }: ConfigFlags): void {
+/** One sentence for flags that contradict each other. @throws ClipCapError `bad-usage` */
+export function checkFlags({ out, resume, dryRun, json, quiet, device, ...config }: TrainFlags): void {
+  const [given] = Object.keys(config);
+  if (resume && given !== undefined) {
+    const flag = `--${given.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
+    throw new ClipCapError(
+      "bad-usage",
+      `--resume goes on with the configuration of the run; leave ${flag} out, or edit config.json in --out`,
+    );
+  }
+  const { epochs, steps, clip, gpt2, model, mapper, clipLength, layers, data, images, format } = config;
   if (epochs !== undefined && steps !== undefined)
     throw new ClipCapError("bad-usage", "give --epochs or --steps, not both");
   if (model !== undefined && clip !== undefined && gpt2 !== undefined) {
     throw new ClipCapError("bad-usage", "--model is of no use where --clip and --gpt2 are given; leave it out");
+  }
+  if (mapper === "mlp" && (clipLength !== undefined || layers !== undefined)) {
+    throw new ClipCapError("bad-usage", "--clip-length and --layers belong to --mapper transformer; leave them out");
+  }
+  if (data === SCENES && (images !== undefined || format !== undefined)) {
+    throw new ClipCapError("bad-usage", "scenes are drawn; leave --images and --format out");
   }
 }

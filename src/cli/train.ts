@@ -2,31 +2,27 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { ProblemLog } from "../data/captions/problems.js";
 import { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 import { parseTrainConfig, type TrainConfig } from "../train/config.js";
-import { dataWarnings, openTrainingData, type TrainingData } from "../train/node-data.js";
-import { embedPictures, givenEmbeddings } from "../train/node-embed.js";
-import { type Networks, openNetworks } from "../train/node-networks.js";
-import { planRun, type RunPlan } from "../train/node-plan.js";
+import { dataWarnings, filterData, openTrainingData, type TrainingData } from "../train/node-data.js";
+import { type Embeddings, embeddingsInput, embedPictures, givenEmbeddings } from "../train/node-embed.js";
+import { type Networks, openNetworks, SCENES } from "../train/node-networks.js";
+import { readablePictures, type Unreadable } from "../train/node-pictures.js";
+import { planRun } from "../train/node-plan.js";
 import { RunFolder } from "../train/node-run-folder.js";
-import { type TrainOutcome, train } from "../train/node-train.js";
+import { type TrainOutcome, type TrainRun, train } from "../train/node-train.js";
 import { writeReport } from "../train/report/node-report.js";
-import type { JsonObject } from "../weights/json-fields.js";
-import { parseJsonObject } from "../weights/json-fields.js";
+import { type JsonObject, parseJsonObject } from "../weights/json-fields.js";
 import { fileError } from "../weights/node-source.js";
 import { chooseDevice } from "./device.js";
-import { type CommonOptions, numeric, withCommonOptions } from "./options.js";
+import { sentence } from "./fail.js";
+import { numeric, withCommonOptions } from "./options.js";
 import { planTable } from "./plan-table.js";
 import { Screen } from "./screen.js";
 import { stopSignal, waitForTheEnd } from "./stop.js";
-import { type ConfigFlags, checkFlags, configFrom, withConfigOptions } from "./train-config.js";
-
-export interface TrainFlags extends CommonOptions, ConfigFlags {
-  readonly out?: string;
-  readonly resume?: boolean;
-  readonly dryRun?: boolean;
-}
+import { checkFlags, configFrom, type TrainFlags, withConfigOptions } from "./train-config.js";
 
 const EXAMPLES = `
 Examples:
@@ -54,41 +50,67 @@ export function addTrain(program: Command): void {
 }
 
 async function trainCommand(flags: TrainFlags): Promise<void> {
+  checkFlags(flags);
   const screen = new Screen(flags);
-  const { json, config } = await chooseConfig(flags);
+  try {
+    if (flags.dryRun) return await dryRun(flags, screen);
+    if (flags.out === undefined) throw new ClipCapError("bad-usage", "--out is missing; name a folder for the run");
+    const run = await RunFolder.take(flags.out);
+    try {
+      await trainIn(run, flags, screen);
+    } finally {
+      run.release();
+    }
+  } finally {
+    screen.idle();
+  }
+}
+
+/** What is trained: the configuration as it is written and as it was checked, and what it names. */
+interface Opened {
+  readonly json: JsonObject;
+  readonly config: TrainConfig;
+  readonly networks: Networks;
+  readonly data: TrainingData;
+}
+
+/** Opens what the flags, or the run that is resumed, name; for the time of `use`. */
+async function withOpened(flags: TrainFlags, screen: Screen, use: (opened: Opened) => Promise<void>): Promise<void> {
+  const { json, config } = flags.resume ? await resumedConfig(flags) : await newConfig(flags);
   const networks = await openNetworks(config);
   try {
     screen.progress("reading the data");
     const data = await openTrainingData(config);
-    for (const warning of dataWarnings(data)) screen.note(warning);
-    if (flags.dryRun) await dryRun(flags, config, networks, data, screen);
-    else await trainHere(flags, json, { config, networks, data }, screen);
+    for (const warning of dataWarnings(data.problems)) screen.note(warning);
+    await use({ json, config, networks, data });
   } finally {
-    screen.idle();
     await networks.close();
   }
 }
 
-/** The configuration of the run: its own when it is resumed, else the file's with what the flags say. */
-async function chooseConfig(flags: TrainFlags): Promise<{ json: JsonObject; config: TrainConfig }> {
-  const { out, resume, dryRun } = flags;
-  checkFlags(flags);
-  if (out === undefined && !dryRun) throw new ClipCapError("bad-usage", "--out is missing; name a folder for the run");
-  const file = out === undefined ? undefined : join(out, "config.json");
-  const exists = file !== undefined && existsSync(file);
-  if (resume) {
-    if (!exists)
-      throw new ClipCapError(
-        "bad-usage",
-        `${out} has no config.json, so there is nothing to resume; leave --resume out to start`,
-      );
-    const text = await readFile(file, "utf8").catch((cause) => {
-      throw fileError(file, cause);
-    });
-    const json = parseJsonObject(file, text);
-    return { json, config: parseTrainConfig(json, file) };
+async function resumedConfig({ out }: TrainFlags): Promise<{ json: JsonObject; config: TrainConfig }> {
+  if (out === undefined)
+    throw new ClipCapError("bad-usage", "--out is missing; name the folder of the run to go on with");
+  const file = join(out, "config.json");
+  if (!existsSync(file)) {
+    throw new ClipCapError(
+      "bad-usage",
+      `${out} has no config.json, so there is nothing to resume; leave --resume out to start`,
+    );
   }
-  if (exists && !dryRun) {
+  const text = await readFile(file, "utf8").catch((cause) => {
+    throw fileError(file, cause);
+  });
+  const json = parseJsonObject(file, text);
+  return { json, config: parseTrainConfig(json, file) };
+}
+
+/** What would be overwritten. */
+const OF_A_RUN = ["config.json", "checkpoints", "best"];
+
+async function newConfig(flags: TrainFlags): Promise<{ json: JsonObject; config: TrainConfig }> {
+  const { out, dryRun } = flags;
+  if (out !== undefined && !dryRun && OF_A_RUN.some((name) => existsSync(join(out, name)))) {
     throw new ClipCapError(
       "bad-usage",
       `${out} holds a training run already; add --resume to go on with it, or name another folder`,
@@ -97,57 +119,78 @@ async function chooseConfig(flags: TrainFlags): Promise<{ json: JsonObject; conf
   return configFrom(flags);
 }
 
-interface Opened {
-  readonly config: TrainConfig;
-  readonly networks: Networks;
-  readonly data: TrainingData;
-}
-
-async function trainHere(flags: TrainFlags, json: JsonObject, opened: Opened, screen: Screen): Promise<void> {
-  const run = await RunFolder.take(flags.out!);
-  let device: Device | undefined;
-  try {
-    await run.writeJson("config.json", json);
+function trainIn(run: RunFolder, flags: TrainFlags, screen: Screen): Promise<void> {
+  return withOpened(flags, screen, async (opened) => {
     screen.progress("opening the device");
-    device = await chooseDevice(flags.device);
-    const embeddings = await embeddingsOf(device, opened, screen);
-    waitForTheEnd();
-    screen.progress("compiling kernels (the driver keeps them for next time)");
-    const outcome = await train(device, {
-      ...opened,
-      embeddings,
-      run,
-      resume: flags.resume ?? false,
-      signal: stopSignal,
-      onStep: (step, total, { tokens, images }) =>
-        screen.progress("training", step, total, `${Math.round(tokens)} tokens/s, ${images.toFixed(1)} images/s`),
-      onLine: (line) => show(line, flags, screen),
-    });
-    await report(run, screen);
-    finish(outcome, flags, screen);
-  } finally {
-    device?.close();
-    await run.release();
-  }
+    const device = await chooseDevice(flags.device);
+    try {
+      const prepared = await prepare(device, opened, screen);
+      screen.progress("compiling kernels (the driver keeps them for next time)");
+      const outcome = await train(device, {
+        ...opened,
+        ...prepared,
+        run,
+        resume: flags.resume ?? false,
+        signal: stopSignal,
+        onBegin: ({ cutCaptions: n }) => {
+          waitForTheEnd();
+          if (n > 0) screen.note(`captions longer than GPT-2 has positions for are cut: ${n}`);
+        },
+        onStep: (step, total, { tokens, images }) =>
+          screen.progress("training", step, total, `${Math.round(tokens)} tokens/s, ${images.toFixed(1)} images/s`),
+        onLine: (line) => show(line, flags, screen),
+      });
+      await report(run, screen);
+      finish(outcome, flags, screen);
+    } finally {
+      device.close();
+    }
+  });
 }
 
-/** Where CLIP stays as it is, its embeddings take its place. */
-async function embeddingsOf(device: Device, { config, networks, data }: Opened, screen: Screen) {
-  if (config.train.includes("clip")) return undefined;
-  const { embeddings: given } = data;
-  const { f16Embeddings: f16 } = config.data;
-  if (given) {
-    const of = (images: TrainingData["train"]) => givenEmbeddings(given, images, networks.clip, f16);
-    return { train: of(data.train), dev: of(data.dev) };
+/**
+ * The data without pictures that cannot be read, which is said, and their embeddings where CLIP stays as it is: in
+ * training they take its place.
+ */
+async function prepare(
+  device: Device,
+  { config, networks, data }: Opened,
+  screen: Screen,
+): Promise<Pick<TrainRun, "data" | "embeddings">> {
+  const clipLearns = config.train.includes("clip");
+  if (clipLearns && config.data.source === SCENES) return { data }; // drawn, so there is nothing to be read
+  const images = [...data.train, ...data.dev];
+  const unreadable = new ProblemLog(config.data.source);
+  const report: Unreadable = (image, error) => unreadable.add("image", image.id, sentence(error).replace(/\.$/, ""));
+  const progress =
+    (what: string) =>
+    (done: number, total = images.length) =>
+      screen.progress(what, done, total);
+  let embeddings: Embeddings | undefined;
+  let keeps: ReadonlySet<string>;
+  if (clipLearns) {
+    const onProgress = progress("looking whether all pictures can be read");
+    const readable = await readablePictures(images, report, { signal: stopSignal, onProgress });
+    keeps = new Set(readable.map(({ id }) => id));
+  } else {
+    const onProgress = progress("embedding the pictures, once for this CLIP");
+    embeddings = data.embeddings
+      ? givenEmbeddings(data.embeddings, networks.clip)
+      : await embedPictures(device, networks.clip, images, report, {
+          source: config.data.source,
+          signal: stopSignal,
+          onProgress,
+        });
+    keeps = new Set(embeddings.keys());
   }
-  const of = (images: TrainingData["train"]) =>
-    embedPictures(device, networks.clip, images, {
-      source: config.data.source,
-      f16,
-      signal: stopSignal,
-      onProgress: (done, total) => screen.progress("embedding the pictures, once for this CLIP", done, total),
-    });
-  return { train: await of(data.train), dev: await of(data.dev) };
+  const { counts, first } = unreadable;
+  if (counts.image > 0) screen.note(`pictures that cannot be read are left out: ${counts.image}`);
+  for (const { message } of first) screen.note(message);
+  const kept = filterData(data, ({ id }) => keeps.has(id));
+  if (!embeddings) return { data: kept };
+  const shape = { width: networks.clip.config.vision.projection, f16: config.data.f16Embeddings };
+  const input = (set: TrainingData["train"]) => embeddingsInput(embeddings, set, shape);
+  return { data: kept, embeddings: { train: input(kept.train), dev: input(kept.dev) } };
 }
 
 /** A look at the validation pictures is worth a line; single steps only stand in the file. */
@@ -164,36 +207,29 @@ function show(line: JsonObject, { json, quiet }: TrainFlags, screen: Screen): vo
 
 /** The page is not worth losing a run for: without the plotting library there is none. */
 async function report(run: RunFolder, screen: Screen): Promise<void> {
-  await writeReport([run.path], run.file("report.html")).catch((error) => screen.complain(error));
+  await writeReport([run.path], run.file("report.html")).catch((error) => screen.note(sentence(error)));
 }
 
+const EARLY = {
+  "no progress": " (the validation loss fell no more)",
+  stopped: " (stopped; --resume goes on)",
+} as const;
+
 function finish({ step, best, early }: TrainOutcome, { json, quiet, out }: TrainFlags, screen: Screen): void {
-  if (json) screen.print(JSON.stringify({ kind: "end", step, best, early: early ?? null }));
+  if (json) screen.print(JSON.stringify({ kind: "end", step, best: best ?? null, early: early ?? null }));
   else if (!quiet) {
-    const why =
-      early === "no progress"
-        ? " (the validation loss fell no more)"
-        : early === "stopped"
-          ? " (stopped; --resume goes on)"
-          : "";
-    screen.print(
-      `${out}: ${step} steps${why}${best ? `, best validation loss ${best.loss.toFixed(3)} at step ${best.step}` : ""}`,
-    );
+    const loss = best?.loss === undefined ? "" : `, best validation loss ${best.loss.toFixed(3)} at step ${best.step}`;
+    screen.print(`${out}: ${step} steps${early ? EARLY[early] : ""}${loss}`);
   }
   stopSignal.throwIfAborted();
 }
 
-async function dryRun(
-  flags: TrainFlags,
-  config: TrainConfig,
-  networks: Networks,
-  data: TrainingData,
-  screen: Screen,
-): Promise<void> {
-  const device = await chooseDevice(flags.device);
-  const planning = Device.planning(device);
-  device.close();
-  const plan: RunPlan = await planRun(planning, config, networks, data);
-  if (flags.json) screen.print(JSON.stringify(plan));
-  else screen.print(planTable(plan));
+function dryRun(flags: TrainFlags, screen: Screen): Promise<void> {
+  return withOpened(flags, screen, async ({ config, networks, data }) => {
+    const device = await chooseDevice(flags.device);
+    const planning = Device.planning(device);
+    device.close();
+    const plan = await planRun(planning, config, networks, data);
+    screen.print(flags.json ? JSON.stringify(plan) : planTable(plan));
+  });
 }

@@ -80,36 +80,25 @@ const MAX_STEPS = 1_000_000_000;
 export function parseTrainConfig(json: JsonObject, where: string): TrainConfig {
   const f = new Fields(where, json, "bad-usage");
   refuseUnknown(f, KNOWN);
-  const mapper = section(f, "mapper", ["type", "prefix_length", "clip_length", "num_layers", "from"]);
   const networks = section(f, "networks", ["clip", "gpt2"]);
   const batch = f.int("batch", 40, 1, MAX_BATCH);
   const microBatch = f.int("micro_batch", batch, 1, batch);
   if (batch % microBatch !== 0) throw f.error("micro_batch", `a divisor of the batch of ${batch}`);
   const train = parts(f);
-  const prefixLength = mapper.int("prefix_length", 10, 1, 1000);
   return {
     name: f.text("name") ?? "clipcap",
     seed: f.int("seed", 0, 0, 0xffff_ffff),
     clip: network(networks, "clip"),
     gpt2: network(networks, "gpt2"),
-    mapper: {
-      type: mapper.word("type", ["mlp", "transformer"], "mlp"),
-      prefixLength,
-      clipLength: mapper.int("clip_length", prefixLength, 1, 1000),
-      layers: mapper.int("num_layers", 8, 1, 1000),
-      from: mapper.text("from"),
-    },
+    mapper: mapper(f),
     normalizePrefix: f.bool("normalize_prefix", false),
     train,
     data: data(f),
-    augment: augmentation(f),
+    augment: augmentation(f, train),
     batch,
     microBatch,
     pool: f.int("pool", 16, 1, 100_000),
-    length:
-      json.steps === undefined
-        ? { epochs: f.int("epochs", 10, 1, 1_000_000) }
-        : { steps: f.int("steps", 1, 1, MAX_STEPS) },
+    length: runLength(f),
     loss: losses(f, train),
     optimizer: optimizer(f),
     schedule: schedule(f),
@@ -168,6 +157,39 @@ function network(f: Fields, key: "clip" | "gpt2"): NetworkChoice {
   };
 }
 
+function mapper(f: Fields): TrainConfig["mapper"] {
+  const m = section(f, "mapper", ["type", "prefix_length", "clip_length", "num_layers", "from"]);
+  const from = m.text("from");
+  if (from !== undefined) refuseWith(m, "from", ["type", "prefix_length", "clip_length", "num_layers"]);
+  const type = m.word("type", ["mlp", "transformer"], "mlp");
+  if (type === "mlp" && from === undefined) refuse(m, ["clip_length", "num_layers"], 'unless "type" is transformer');
+  const prefixLength = m.int("prefix_length", 10, 1, 1000);
+  return {
+    type,
+    prefixLength,
+    clipLength: m.int("clip_length", prefixLength, 1, 1000),
+    layers: m.int("num_layers", 8, 1, 1000),
+    from,
+  };
+}
+
+/** A setting that would have no effect must not look as if it had one. */
+function refuse(f: Fields, keys: readonly string[], unless: string): void {
+  const given = keys.find((key) => f.values[key] != null);
+  if (given !== undefined) throw f.error(given, `left out ${unless}`);
+}
+
+function refuseWith(f: Fields, winner: string, losers: readonly string[]): void {
+  if (f.values[winner] != null) refuse(f, losers, `where "${winner}" is given`);
+}
+
+function runLength(f: Fields): TrainConfig["length"] {
+  refuseWith(f, "steps", ["epochs"]);
+  return f.values.steps == null
+    ? { epochs: f.int("epochs", 10, 1, 1_000_000) }
+    : { steps: f.int("steps", undefined, 1, MAX_STEPS) };
+}
+
 function parts(f: Fields): PartName[] {
   const value = f.values.train ?? ["mapper"];
   const known = (name: unknown) => PARTS.some((part) => part === name);
@@ -211,15 +233,17 @@ function data(f: Fields): TrainConfig["data"] {
   };
 }
 
-function augmentation(f: Fields): Augmentation | undefined {
+function augmentation(f: Fields, train: readonly PartName[]): Augmentation | undefined {
   if (f.values.augment == null) return undefined;
   const a = section(f, "augment", ["area", "ratio", "flip", "jitter"]);
-  return {
+  const checked = {
     area: range(a, "area", [1, 1], 0.01, 1),
     ratio: range(a, "ratio", [1, 1], 0.1, 10),
     flip: a.bool("flip", false),
     jitter: a.float("jitter", 0, 0, 0.99),
   };
+  if (!train.includes("clip")) refuse(f, ["augment"], 'unless "train" names clip: its embeddings are computed once');
+  return checked;
 }
 
 function range(f: Fields, key: string, fallback: [number, number], min: number, max: number): [number, number] {
@@ -264,14 +288,15 @@ function betas(o: Fields, fallback: readonly [number, number]): readonly [number
 function schedule(f: Fields): TrainConfig["schedule"] {
   const s = section(f, "schedule", ["type", "lr", "final", "warmup_steps", "warmup_fraction"]);
   const type = s.word("type", ["constant", "linear", "cosine"], "linear");
-  if (type !== "cosine" && s.values.final != null) throw s.error("final", 'left out unless "type" is cosine');
+  if (type !== "cosine") refuse(s, ["final"], 'unless "type" is cosine');
+  refuseWith(s, "warmup_steps", ["warmup_fraction"]);
   const warmup =
     s.values.warmup_steps == null
       ? { fraction: s.float("warmup_fraction", 0.05, 0, 1) }
       : { steps: s.int("warmup_steps", undefined, 0, MAX_STEPS) };
   return {
     shape: type === "cosine" ? { type, final: s.float("final", 0, 0, 1) } : { type },
-    peak: s.float("lr", 2e-5, 0, 100),
+    peak: s.float("lr", 2e-5, 0, 1e30),
     warmup,
   };
 }

@@ -1,9 +1,9 @@
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ClipCapError } from "../runtime/errors.js";
 import { Fields, type JsonObject, parseJsonObject } from "../weights/json-fields.js";
 import { type TensorEntry, writeSafetensors } from "../weights/node-safetensors.js";
-import { fileError, openFile, writeAtomically } from "../weights/node-source.js";
+import { fileError, openFile, syncFolder, writeAtomically } from "../weights/node-source.js";
 import { openSafetensors } from "../weights/safetensors.js";
 import type { Parameter, ParameterKind, ParameterStore } from "./parameters.js";
 
@@ -11,8 +11,8 @@ import type { Parameter, ParameterKind, ParameterStore } from "./parameters.js";
 export interface TrainState {
   /** Updates done. */
   readonly step: number;
-  /** Best look at the validation pictures so far. */
-  readonly best: { readonly step: number; readonly loss: number } | undefined;
+  /** The step whose model is in `best`, and its validation loss; without validation pictures it is the latest. */
+  readonly best: { readonly step: number; readonly loss: number | undefined } | undefined;
   /** Looks since then. */
   readonly looks: number;
   /** Names the data: its pictures and captions, in order. */
@@ -62,16 +62,6 @@ function entriesOf(store: ParameterStore): TensorEntry[] {
       },
     })),
   );
-}
-
-/** A name that was renamed is on the disk only once its folder is. */
-async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 /** Removes all checkpoints but those of the given steps, and what a killed process left half-written. */
@@ -159,7 +149,10 @@ function parseState(file: string, json: JsonObject): { state: TrainState; skips:
   return {
     state: {
       step: f.int("step", undefined, 0, Number.MAX_SAFE_INTEGER),
-      best: best && { step: best.int("step", undefined, 0), loss: best.float("loss", undefined, -1e30, 1e30) },
+      best: best && {
+        step: best.int("step", undefined, 0),
+        loss: best.values.loss == null ? undefined : best.float("loss", undefined, -1e30, 1e30),
+      },
       looks: f.int("looks", undefined, 0),
       data: f.text("data") ?? "",
     },

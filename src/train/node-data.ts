@@ -4,7 +4,7 @@ import { openDataset } from "../data/captions/node-open.js";
 import { AS_WRITTEN } from "../data/captions/normalise.js";
 import { type Problems, problemSummary } from "../data/captions/problems.js";
 import { checkCaption } from "../data/scenes/captions.js";
-import { sceneDataset } from "../data/scenes/dataset.js";
+import { type SceneImage, sceneDataset } from "../data/scenes/dataset.js";
 import type { Text } from "./batch.js";
 import type { TrainConfig } from "./config.js";
 import { type Networks, SCENES } from "./node-networks.js";
@@ -17,8 +17,8 @@ export interface TrainingData {
   readonly digest: string;
   /** Of the pictures, by id, where the data brings them along. */
   readonly embeddings?: CaptionDataset["embeddings"];
-  /** Whether a caption of validation picture i is wholly right, where that can be told. */
-  readonly isRight?: (i: number, caption: string) => boolean;
+  /** Whether a caption of one of the pictures is wholly right, where that can be told. */
+  readonly isRight?: (image: CaptionedImage, caption: string) => boolean;
 }
 
 /** Opens the data of a run. @throws ClipCapError `not-found`, `io`, `bad-input` */
@@ -36,13 +36,20 @@ export async function openTrainingData({ data, seed }: TrainConfig): Promise<Tra
 function openScenes({ train, dev, size }: TrainConfig["data"]["scenes"], seed: number): TrainingData {
   const { images } = sceneDataset({ seed, size, train, dev, test: 0 });
   const of = (split: "train" | "dev") => images.filter((image) => image.split === split);
-  const sets = { train: of("train"), dev: of("dev") };
   return {
-    ...sets,
+    train: of("train"),
+    dev: of("dev"),
     problems: undefined,
     digest: `scenes ${seed} ${train} ${dev} ${size}`,
-    isRight: (i, caption) => checkCaption(caption, sets.dev[i]!.scene).right,
+    isRight: (image, caption) => checkCaption(caption, (image as SceneImage).scene).right,
   };
+}
+
+/** The data without the pictures that `keeps` refuses. */
+export function filterData(data: TrainingData, keeps: (image: CaptionedImage) => boolean): TrainingData {
+  const [train, dev] = [data.train.filter(keeps), data.dev.filter(keeps)];
+  if (train.length === data.train.length && dev.length === data.dev.length) return data;
+  return { ...data, train, dev, digest: digestOf([train, dev]) };
 }
 
 function digestOf(sets: readonly (readonly CaptionedImage[])[]): string {
@@ -55,10 +62,9 @@ function digestOf(sets: readonly (readonly CaptionedImage[])[]): string {
 }
 
 /** What is wrong with the data, in sentences; empty where all is well. */
-export function dataWarnings({ problems }: TrainingData): string[] {
-  if (!problems) return [];
-  const summary = problemSummary(problems);
-  return summary === "" ? [] : [summary, ...problems.first.map(({ message }) => message)];
+export function dataWarnings(problems: Problems | undefined): string[] {
+  const summary = problems ? problemSummary(problems) : "";
+  return summary === "" ? [] : [summary, ...problems!.first.map(({ message }) => message)];
 }
 
 export interface Tokenized {

@@ -13,41 +13,34 @@ import { f16ToF32, f32ToF16 } from "../weights/float.js";
 import { embeddingInput, type ImageInput } from "./images.js";
 import type { TrainingData } from "./node-data.js";
 import { type Networks, visionFingerprint } from "./node-networks.js";
+import { readOr, type Unreadable } from "./node-pictures.js";
 
-export interface EmbedOptions {
-  /** What the pictures belong to; those of other data may have the same names. */
-  readonly source: string;
-  /** Rounded to f16, as the original keeps them. */
-  readonly f16: boolean;
-  readonly signal: AbortSignal;
-  readonly onProgress?: (done: number, total: number) => void;
+/** Embeddings by the pictures' ids. */
+export type Embeddings = ReadonlyMap<string, Float32Array>;
+
+/** What the mapper is fed with; rounded to f16 as the original keeps them, where asked. */
+export function embeddingsInput(
+  embeddings: Embeddings,
+  images: readonly CaptionedImage[],
+  { width, f16 }: { readonly width: number; readonly f16: boolean },
+): ImageInput {
+  const vectors = new Float32Array(images.length * width);
+  for (const [row, { id }] of images.entries()) vectors.set(embeddings.get(id)!, row * width);
+  return embeddingInput(f16 ? f16ToF32(f32ToF16(vectors)) : vectors, width);
 }
 
-/**
- * The embeddings that the data brings along.
- * @throws ClipCapError `bad-input` for another width than CLIP's, or a value that is not finite
- */
+/** The embeddings that the data brings along. @throws ClipCapError `bad-input` for another width than CLIP's */
 export function givenEmbeddings(
-  given: NonNullable<TrainingData["embeddings"]>,
-  images: readonly CaptionedImage[],
+  { width, vectors }: NonNullable<TrainingData["embeddings"]>,
   { config: { vision } }: Pick<Networks["clip"], "config">,
-  f16: boolean,
-): ImageInput {
-  const { width } = given;
+): Embeddings {
   if (width !== vision.projection) {
     throw new ClipCapError(
       "bad-input",
       `the data has embeddings of ${width} values, but this CLIP gives ${vision.projection}; name the CLIP that made them (--clip)`,
     );
   }
-  const vectors = new Float32Array(images.length * width);
-  for (const [row, { id }] of images.entries()) {
-    const vector = given.vectors.get(id)!;
-    if (!vector.every(Number.isFinite))
-      throw new ClipCapError("bad-input", `the embedding of ${id} is not finite; make it again`);
-    vectors.set(vector, row * width);
-  }
-  return embeddingInput(f16 ? roundedToF16(vectors) : vectors, width);
+  return vectors;
 }
 
 /** Pictures that go through CLIP at once, and embeddings that go to the disk at once. */
@@ -61,75 +54,77 @@ export function embeddingFolder(fingerprint: string, source: string): string {
   return join(caches, "clipcap-webgpu", "embeddings", `${fingerprint.slice(0, 16)}-${data}`);
 }
 
+export interface EmbedOptions {
+  /** What the pictures belong to; those of other data may have the same names. */
+  readonly source: string;
+  readonly signal: AbortSignal;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
 /**
- * CLIP's embeddings of the pictures, from the cache where it has them. CLIP is on the device only meanwhile.
- * @throws ClipCapError `bad-image`, `not-found`, `io`; `bad-weights` for embeddings that are not finite
+ * CLIP's embeddings of the pictures, from the cache where it has them. CLIP is on the device only meanwhile. Pictures that
+ * cannot be read are reported and have none.
+ * @throws ClipCapError `io`; `bad-input` for embeddings that are not finite; `bad-weights` for a damaged cache; `aborted`
  */
 export async function embedPictures(
   device: Device,
   clip: Networks["clip"],
   images: readonly CaptionedImage[],
+  report: Unreadable,
   o: EmbedOptions,
-): Promise<ImageInput> {
+): Promise<Embeddings> {
   const fingerprint = await visionFingerprint(clip);
   const width = clip.config.vision.projection;
   const cache = await EmbeddingCache.open(embeddingFolder(fingerprint, o.source), { fingerprint, width });
-  const vectors = new Float32Array(images.length * width);
-  const missing: { readonly row: number; readonly stamp: string }[] = [];
-  for (const [row, { id, stamp }] of images.entries()) {
-    const now = await stamp();
-    const known = cache.get(id, now);
-    if (known) vectors.set(known, row * width);
-    else missing.push({ row, stamp: now });
+  const embeddings = new Map<string, Float32Array>();
+  const missing: { readonly image: CaptionedImage; readonly stamp: string }[] = [];
+  for (const image of images) {
+    const stamp = await readOr(report, image, image.stamp());
+    const known = stamp === undefined ? undefined : cache.get(image.id, stamp);
+    if (known) embeddings.set(image.id, known);
+    else if (stamp !== undefined) missing.push({ image, stamp });
   }
-  if (missing.length > 0) {
-    const encoder = await Encoder.create(device, clip);
-    try {
-      await embedMissing(encoder, cache, images, missing, vectors, o);
-    } finally {
-      encoder.free();
+  if (missing.length === 0) return embeddings;
+  const encoder = await Encoder.create(device, clip);
+  try {
+    for (let i = 0; i < missing.length; i += SHARD) {
+      const entries: EmbeddingEntry[] = [];
+      for (let k = i; k < Math.min(i + SHARD, missing.length) && !o.signal.aborted; k += BATCH) {
+        const batch = missing.slice(k, Math.min(k + BATCH, i + SHARD));
+        entries.push(...(await embedBatch(encoder, batch, report)));
+        o.onProgress?.(k + batch.length, missing.length);
+      }
+      await cache.add(entries);
+      if (o.signal.aborted)
+        throw new ClipCapError("aborted", "embedding the pictures was stopped; it goes on where it was");
+      for (const { id, embedding } of entries) embeddings.set(id, embedding);
     }
-  }
-  return embeddingInput(o.f16 ? roundedToF16(vectors) : vectors, width);
-}
-
-function roundedToF16(vectors: Float32Array): Float32Array {
-  return f16ToF32(f32ToF16(vectors));
-}
-
-async function embedMissing(
-  encoder: Encoder,
-  cache: EmbeddingCache,
-  images: readonly CaptionedImage[],
-  missing: readonly { readonly row: number; readonly stamp: string }[],
-  vectors: Float32Array,
-  o: EmbedOptions,
-): Promise<void> {
-  const { width } = cache.model;
-  let entries: EmbeddingEntry[] = [];
-  for (let i = 0; i < missing.length; i += BATCH) {
-    if (o.signal.aborted)
-      throw new ClipCapError("aborted", "embedding the pictures was stopped; it goes on where it was");
-    const some = missing.slice(i, i + BATCH);
-    const pixels = await Promise.all(
-      some.map(async ({ row }) => preprocess(await images[row]!.decode(), encoder.clip.preprocessing)),
-    );
-    const embeds = await encoder.embed(pixels);
-    some.forEach(({ row, stamp }, k) => {
-      const embedding = embeds.slice(k * width, (k + 1) * width);
-      vectors.set(embedding, row * width);
-      entries.push({ id: images[row]!.id, stamp, embedding });
-    });
-    o.onProgress?.(i + some.length, missing.length);
-    if (entries.length < SHARD && i + BATCH < missing.length) continue;
-    await cache.add(entries);
-    entries = [];
+  } finally {
+    encoder.free();
   }
   await cache.compact();
+  return embeddings;
+}
+
+async function embedBatch(
+  encoder: Encoder,
+  batch: readonly { readonly image: CaptionedImage; readonly stamp: string }[],
+  report: Unreadable,
+): Promise<EmbeddingEntry[]> {
+  const width = encoder.clip.config.vision.projection;
+  const opened = await Promise.all(
+    batch.map(async ({ image, stamp }) => {
+      const picture = await readOr(report, image, image.decode());
+      return picture && { id: image.id, stamp, pixels: preprocess(picture, encoder.clip.preprocessing) };
+    }),
+  );
+  const readable = opened.filter((one) => one !== undefined);
+  const embeds = await encoder.embed(readable.map(({ pixels }) => pixels));
+  return readable.map(({ id, stamp }, i) => ({ id, stamp, embedding: embeds.slice(i * width, (i + 1) * width) }));
 }
 
 /** CLIP's vision tower alone, for BATCH pictures at a time. */
-class Encoder {
+export class Encoder {
   private constructor(
     private readonly program: Program,
     private readonly loader: WeightLoader,

@@ -1,10 +1,10 @@
-import { link, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { link, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type LoadedTensor, unstacked } from "../models/weights.js";
-import { f32ToF16 } from "../weights/float.js";
 import type { JsonObject } from "../weights/json-fields.js";
 import { type TensorEntry, writeSafetensors } from "../weights/node-safetensors.js";
-import { fileError } from "../weights/node-source.js";
+import { fileError, syncFolder, writeAtomically } from "../weights/node-source.js";
 import type { TensorFile } from "../weights/tensor-file.js";
 import type { PartName, TrainingModel } from "./model.js";
 import type { Networks } from "./node-networks.js";
@@ -13,15 +13,15 @@ export interface ExportOptions {
   /** clipcap.json without its description of the mapper. */
   readonly description: JsonObject;
   readonly normalizePrefix: boolean;
-  /** Type of trained tensors; f16 halves the files and rounds. */
-  readonly dtype: "F32" | "F16";
   readonly trained: readonly PartName[];
+  /** Whether the folder that is replaced is an export of this run, so that weights that are not trained can be linked to its. */
+  readonly linkUntrained: boolean;
 }
 
 /**
  * Writes the networks as a model folder that `caption` loads (docs/facts.md 10): trained tensors from the device, all
- * others from where they came. The folder is replaced as a whole; weights that are not trained are linked to those of
- * the folder before, where there is one.
+ * others from where they came. The folder is replaced as a whole: when all of the new one is on the disk the old one is
+ * renamed, then the new one; `mendExport` puts back the old one where a process was killed in between.
  */
 export async function exportModel(
   path: string,
@@ -29,38 +29,45 @@ export async function exportModel(
   networks: Networks,
   o: ExportOptions,
 ): Promise<void> {
-  const temporary = `${path}.tmp`;
-  const old = `${path}.old`;
+  const { temporary, old } = namesOf(path);
+  const part = (name: PartName, file: string) =>
+    writePart(join(temporary, file), join(path, file), name, model, networks[name].file, o);
   try {
     await rm(temporary, { recursive: true, force: true });
-    for (const part of ["clip", "gpt2"] as const) {
-      const target = join(temporary, part);
-      await mkdir(target, { recursive: true });
-      for (const [name, bytes] of networks[part].companions) await writeFile(join(target, name), bytes);
-      await writePart(
-        join(target, "model.safetensors"),
-        join(path, part, "model.safetensors"),
-        part,
-        model,
-        networks[part].file,
-        o,
-      );
+    for (const name of ["clip", "gpt2"] as const) {
+      for (const [file, bytes] of networks[name].companions) await writeWhole(join(temporary, name, file), bytes);
+      await part(name, `${name}/model.safetensors`);
+      await syncFolder(join(temporary, name));
     }
-    const mapper = "mapper.safetensors";
-    await writePart(join(temporary, mapper), join(path, mapper), "mapper", model, networks.mapper.file, o);
-    await writeFile(join(temporary, "clipcap.json"), `${JSON.stringify(description(networks, o), null, 1)}\n`);
+    await part("mapper", "mapper.safetensors");
+    const json = `${JSON.stringify(description(networks, o), null, 1)}\n`;
+    await writeWhole(join(temporary, "clipcap.json"), new TextEncoder().encode(json));
+    await syncFolder(temporary);
     await rm(old, { recursive: true, force: true });
-    await rename(path, old).catch(ifThere);
+    if (existsSync(path)) await rename(path, old);
     await rename(temporary, path);
+    await syncFolder(dirname(path));
     await rm(old, { recursive: true, force: true });
   } catch (cause) {
-    await rm(temporary, { recursive: true, force: true });
+    await mendExport(path);
     throw fileError(path, cause);
   }
 }
 
-function ifThere(cause: NodeJS.ErrnoException): void {
-  if (cause.code !== "ENOENT") throw cause;
+/** Puts back the folder that a killed export had moved away, and removes what is half-written. */
+export async function mendExport(path: string): Promise<void> {
+  const { temporary, old } = namesOf(path);
+  if (!existsSync(path) && existsSync(old)) await rename(old, path);
+  await rm(old, { recursive: true, force: true });
+  await rm(temporary, { recursive: true, force: true });
+}
+
+function namesOf(path: string): { readonly temporary: string; readonly old: string } {
+  return { temporary: `${path}.tmp`, old: `${path}.old` };
+}
+
+function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  return writeAtomically(path, (sink) => sink.write(bytes));
 }
 
 async function writePart(
@@ -72,24 +79,18 @@ async function writePart(
   o: ExportOptions,
 ): Promise<void> {
   const trained = o.trained.includes(part);
-  if (!trained) {
+  if (!trained && o.linkUntrained) {
     const linked = await link(before, path).then(
       () => true,
-      () => false, // there is none yet, or the file system has no links
+      () => false, // the file system has no links
     );
     if (linked) return;
   }
-  await mkdir(dirname(path), { recursive: true });
-  await writeSafetensors(path, entriesOf(trained ? (model.loaded.get(part) ?? []) : [], model, source, o));
+  await writeSafetensors(path, entriesOf(trained ? (model.loaded.get(part) ?? []) : [], model, source));
 }
 
 /** Every tensor of the source: those on the device as they are there, the rest as in the file. */
-function entriesOf(
-  loaded: readonly LoadedTensor[],
-  model: TrainingModel,
-  source: TensorFile,
-  o: ExportOptions,
-): TensorEntry[] {
+function entriesOf(loaded: readonly LoadedTensor[], model: TrainingModel, source: TensorFile): TensorEntry[] {
   const onDevice = new Map(loaded.flatMap((entry) => entry.pieces.map(({ name }) => [name, entry] as const)));
   return [...source.tensors.values()].map(({ name, dtype, shape }): TensorEntry => {
     const entry = onDevice.get(name);
@@ -104,11 +105,10 @@ function entriesOf(
       };
     return {
       name,
-      dtype: o.dtype,
+      dtype: "F32",
       shape,
       async *bytes() {
-        const values = await valuesOf(entry, name, model);
-        yield new Uint8Array(o.dtype === "F16" ? f32ToF16(values).buffer : values.slice().buffer);
+        yield new Uint8Array((await valuesOf(entry, name, model)).slice().buffer);
       },
     };
   });

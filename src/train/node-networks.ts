@@ -213,6 +213,14 @@ async function mapperOf(
     const folder = await modelFolder(from);
     opened.push(folder);
     const { mapper } = await openModel(folder);
+    const { clipWidth, gptWidth } = mapper.config;
+    if (clipWidth !== clip.vision.projection || gptWidth !== gpt2.width) {
+      throw new ClipCapError(
+        "bad-usage",
+        `the mapper of ${from} leads from ${clipWidth} values to GPT-2's width of ${gptWidth}, but this CLIP gives ` +
+          `${clip.vision.projection} and this GPT-2 has ${gpt2.width}; name the networks it belongs to`,
+      );
+    }
     return { config: mapper.config, file: mapper.weights };
   }
   const sizes = { prefixLength, clipWidth: clip.vision.projection, gptWidth: gpt2.width };

@@ -1,9 +1,15 @@
-import { type FileHandle, mkdir, open, readFile, rm } from "node:fs/promises";
+import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { ClipCapError } from "../runtime/errors.js";
 import type { JsonObject } from "../weights/json-fields.js";
 import { fileError, writeAtomically } from "../weights/node-source.js";
+
+/** How long an unreadable lock is taken for one that a living process is about to write. */
+const UNREADABLE_MS = 5000;
+/** What `writeAtomically` left when its process was killed. */
+const LEFTOVER = /\.\d+-[0-9a-f]{8}\.tmp$/;
 
 /**
  * The folder of a training run (docs/training.md): config.json, metrics.jsonl, samples.jsonl, checkpoints, the best model
@@ -13,28 +19,25 @@ export class RunFolder {
   private constructor(
     readonly path: string,
     private readonly lock: string,
-  ) {}
+    private readonly isNew: boolean,
+  ) {
+    process.once("exit", this.leave);
+  }
 
   /**
-   * Creates the folder if need be and takes it for this process.
+   * Creates the folder if need be, takes it for this process, and removes what a killed one left half-written.
    * @throws ClipCapError `bad-usage` when another process trains in it, naming it; `io`.
    */
   static async take(path: string): Promise<RunFolder> {
     const lock = join(path, "lock");
-    await mkdir(path, { recursive: true }).catch((cause) => {
+    try {
+      const isNew = (await mkdir(path, { recursive: true })) !== undefined;
+      while (!(await claim(lock))) await clearStale(path, lock);
+      const run = new RunFolder(path, lock, isNew);
+      for (const name of await readdir(path)) if (LEFTOVER.test(name)) await rm(run.file(name), { force: true });
+      return run;
+    } catch (cause) {
       throw fileError(path, cause);
-    });
-    for (;;) {
-      try {
-        const handle = await open(lock, "wx");
-        await handle.writeFile(`${JSON.stringify({ pid: process.pid, host: hostname() })}\n`);
-        await handle.close();
-        return new RunFolder(path, lock);
-      } catch (cause) {
-        if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw fileError(path, cause);
-        await refuseWhereAlive(path, lock);
-        await rm(lock, { force: true }); // its process was killed
-      }
     }
   }
 
@@ -47,31 +50,87 @@ export class RunFolder {
     await writeAtomically(this.file(name), (sink) => sink.write(new TextEncoder().encode(text)));
   }
 
-  release(): Promise<void> {
-    return rm(this.lock, { force: true });
+  /** Gives the folder back; one that was made for nothing goes. */
+  release(): void {
+    process.off("exit", this.leave);
+    this.leave();
+  }
+
+  private readonly leave = (): void => {
+    rmSync(this.lock, { force: true });
+    if (this.isNew && existsSync(this.path) && readdirSync(this.path).length === 0) rmdirSync(this.path);
+  };
+}
+
+/** Makes the lock, or returns false where there is one. */
+async function claim(lock: string): Promise<boolean> {
+  const handle = await open(lock, "wx").catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== "EEXIST") throw cause;
+  });
+  if (!handle) return false;
+  try {
+    await handle.writeFile(`${JSON.stringify({ pid: process.pid, host: hostname() })}\n`);
+    return true;
+  } catch (cause) {
+    await rm(lock, { force: true }); // the disk is full
+    throw cause;
+  } finally {
+    await handle.close();
   }
 }
 
-async function refuseWhereAlive(path: string, lock: string): Promise<void> {
-  const { pid, host } = await readLock(lock);
-  const here = host === hostname();
-  if (here && (pid === process.pid || !isAlive(pid))) return;
+/**
+ * Removes the lock of a process that is gone. It is renamed first and looked at again: of two processes that found it,
+ * the later must not remove what the earlier has put in its place.
+ * @throws ClipCapError `bad-usage` when its process lives.
+ */
+async function clearStale(path: string, lock: string): Promise<void> {
+  const text = await readIfThere(lock);
+  if (text === undefined) return;
+  await refuseWhereAlive(path, lock, text);
+  const aside = `${lock}.${process.pid}`;
+  try {
+    await rename(lock, aside);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw cause;
+  }
+  if ((await readFile(aside, "utf8")) === text) await rm(aside);
+  else await rename(aside, lock);
+}
+
+async function readIfThere(lock: string): Promise<string | undefined> {
+  return readFile(lock, "utf8").catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== "ENOENT") throw cause;
+    return undefined;
+  });
+}
+
+async function refuseWhereAlive(path: string, lock: string, text: string): Promise<void> {
+  const { pid, host } = parseLock(text);
+  const here = host === undefined || host === hostname();
+  if (pid === undefined) {
+    const since = await stat(lock).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => 0,
+    );
+    if (Date.now() - since > UNREADABLE_MS) return;
+  } else if (here && (pid === process.pid || !isAlive(pid))) return;
   const who = pid === undefined ? "another process" : `process ${pid}${here ? "" : ` on ${host}`}`;
   const advice = here ? "wait for it or stop it" : `if it is not running any more, remove ${lock}`;
   throw new ClipCapError("bad-usage", `${path} is in use: ${who} trains in it; ${advice}, or name another folder`);
 }
 
-async function readLock(lock: string): Promise<{ pid?: number; host?: string }> {
+function parseLock(text: string): { pid?: number; host?: string } {
   try {
-    const { pid, host } = JSON.parse(await readFile(lock, "utf8"));
+    const { pid, host } = JSON.parse(text);
     return { pid: Number.isSafeInteger(pid) ? pid : undefined, host: typeof host === "string" ? host : undefined };
   } catch {
-    return { host: hostname() }; // half-written by a process that was killed: no process is named, none can be alive
+    return {};
   }
 }
 
-function isAlive(pid: number | undefined): boolean {
-  if (pid === undefined) return false;
+function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
@@ -101,6 +160,13 @@ export class StepLines {
 
   async append(line: JsonObject & { readonly step: number }): Promise<void> {
     await this.handle.appendFile(`${JSON.stringify(line)}\n`).catch((cause) => {
+      throw fileError(this.path, cause);
+    });
+  }
+
+  /** Waits until all lines are on the disk. */
+  async sync(): Promise<void> {
+    await this.handle.sync().catch((cause) => {
       throw fileError(this.path, cause);
     });
   }

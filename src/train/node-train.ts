@@ -1,5 +1,4 @@
-import { existsSync } from "node:fs";
-import { mkdir, rename } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import type { CaptionedImage } from "../data/captions/dataset.js";
 import { evaluate } from "../metrics/evaluate.js";
 import type { Device } from "../runtime/device.js";
@@ -15,13 +14,15 @@ import {
   type TrainState,
 } from "./node-checkpoint.js";
 import { type TrainingData, tokenize } from "./node-data.js";
-import { exportModel } from "./node-export.js";
+import { exportModel, mendExport } from "./node-export.js";
 import type { Networks } from "./node-networks.js";
 import { type RunFolder, StepLines } from "./node-run-folder.js";
-import { Training, type TrainingParts, type Underway } from "./training.js";
+import { type DevLosses, Training, type TrainingParts, type Underway } from "./training.js";
 
 /** What a run says while it goes on. */
 export interface TrainEvents {
+  /** All is ready, and the first update comes next; before, nothing is lost by ending the process. */
+  readonly onBegin?: (begin: { readonly cutCaptions: number }) => void;
   /** After each update: where it stands, and how fast the last ones were. */
   readonly onStep?: (step: number, total: number, speed: { readonly tokens: number; readonly images: number }) => void;
   /** A line of metrics.jsonl. */
@@ -31,6 +32,8 @@ export interface TrainEvents {
 export interface TrainRun extends TrainEvents {
   readonly run: RunFolder;
   readonly config: TrainConfig;
+  /** The configuration as it is kept in the run's folder. */
+  readonly json: JsonObject;
   readonly networks: Networks;
   readonly data: TrainingData;
   /** Embeddings of the pictures, where CLIP is not trained. */
@@ -93,12 +96,13 @@ export async function train(device: Device, o: TrainRun): Promise<TrainOutcome> 
   const training = await Training.create(device, { ...parts, signal: o.signal });
   const journal = new Journal(o, training);
   try {
+    await run.writeJson("config.json", o.json);
     await journal.start();
+    o.onBegin?.({ cutCaptions: parts.cut });
     return await journal.work();
   } finally {
     await journal.close();
     training.free();
-    await run.release();
   }
 }
 
@@ -111,7 +115,7 @@ class Journal {
   private readonly best: string;
   private readonly lineEvery: number;
   private readonly since = performance.now();
-  private speed = { at: performance.now(), tokens: 0, images: 0 };
+  private speed = { at: 0, tokens: 0, images: 0 };
 
   constructor(
     private readonly o: TrainRun,
@@ -126,9 +130,12 @@ class Journal {
   async start(): Promise<void> {
     const { run, resume, data } = this.o;
     await mkdir(this.checkpoints, { recursive: true });
-    if (!existsSync(this.best) && existsSync(`${this.best}.old`)) await rename(`${this.best}.old`, this.best);
-    const checkpoint = resume ? await latestCheckpoint(this.checkpoints) : undefined;
-    if (checkpoint) this.state = await loadCheckpoint(checkpoint, this.training.model.store, data.digest);
+    if (resume) {
+      await mendExport(this.best);
+      const checkpoint = await latestCheckpoint(this.checkpoints);
+      if (checkpoint) this.state = await loadCheckpoint(checkpoint, this.training.model.store, data.digest);
+      await pruneCheckpoints(this.checkpoints, [this.state.step]);
+    }
     this.metrics = await StepLines.open(run.file("metrics.jsonl"), this.state.step);
     this.samples = await StepLines.open(run.file("samples.jsonl"), this.state.step);
   }
@@ -137,21 +144,28 @@ class Journal {
   async work(): Promise<TrainOutcome> {
     const { training, o } = this;
     let underway: Underway | undefined;
-    let early: TrainOutcome["early"];
-    for (let step = this.state.step; step < training.totalSteps && !early; ) {
+    this.speed = { at: performance.now(), tokens: 0, images: 0 };
+    for (let step = this.state.step; step < training.totalSteps && !this.early(step); ) {
       const next = await training.submit(step++);
       if (underway) await this.done(underway);
       underway = next;
-      const looks = this.isLook(step);
       const ends = step === training.totalSteps || o.signal.aborted;
-      if (!looks && !ends && !this.isCheckpoint(step)) continue;
+      if (!ends && !this.isLook(step) && !this.isCheckpoint(step)) continue;
       await this.done(underway);
       underway = undefined;
-      if ((looks || step === training.totalSteps) && (await this.look())) early = "no progress";
-      if (o.signal.aborted) early = "stopped";
+      if (this.isLook(step) || step === training.totalSteps) await this.look();
       await this.checkpoint();
+      this.speed = { ...this.speed, at: performance.now() };
     }
-    return { step: this.state.step, best: this.state.best, early };
+    return { step: this.state.step, best: this.state.best, early: this.early(this.state.step) };
+  }
+
+  /** Why to end before the last step, where there is a reason. */
+  private early(step: number): TrainOutcome["early"] {
+    const { patience } = this.o.config.evaluate;
+    if (step === this.training.totalSteps) return undefined;
+    if (patience > 0 && this.state.looks >= patience) return "no progress";
+    return this.o.signal.aborted ? "stopped" : undefined;
   }
 
   private isLook(step: number): boolean {
@@ -196,26 +210,28 @@ class Journal {
     });
   }
 
-  /** Losses and captions of the validation pictures; true when training shall end for want of progress. */
-  private async look(): Promise<boolean> {
-    const { training, o, state } = this;
+  /** Losses and captions of the validation pictures; the model goes to `best` where it is the best so far. */
+  private async look(): Promise<void> {
+    const { training, state } = this;
     const { step } = state;
     const losses = await training.validate();
-    if (!losses) return false;
-    const images = training.devImages();
-    const tokenizer = o.networks.gpt2.tokenizer;
-    const eos = o.networks.gpt2.config.eosId;
-    const captions = (await training.captionsOf(images)).map((ids) =>
-      tokenizer
-        .decode(
-          ids.filter((id) => id !== eos),
-          { cleanUp: true },
-        )
-        .trim(),
-    );
-    const { caption, contrastive, total } = losses;
+    if (losses) await this.report(step, losses);
+    const loss = losses?.total;
+    const least = state.best?.loss ?? Number.POSITIVE_INFINITY;
+    const better = loss === undefined || (Number.isFinite(loss) && loss < least);
+    if (better) {
+      await this.exportBest();
+      this.state = { ...state, best: { step, loss }, looks: 0 };
+    } else this.state = { ...state, looks: state.looks + 1 };
+  }
+
+  private async report(step: number, { caption, contrastive, total }: DevLosses): Promise<void> {
+    const { training, o } = this;
+    const images = training.devImages().map((i) => o.data.dev[i]!);
+    const captions = (await training.captionsOf(training.devImages())).map((ids) => this.textOf(ids));
+    const items = images.map(({ captions: references }, i) => ({ candidate: captions[i]!, references }));
     const { isRight } = o.data;
-    const right = isRight && captions.filter((text, i) => isRight(images[i]!, text)).length / captions.length;
+    const right = isRight && images.filter((image, i) => isRight(image, captions[i]!)).length / images.length;
     await this.line({
       kind: "dev",
       step,
@@ -223,44 +239,35 @@ class Journal {
       loss: total,
       caption_loss: caption,
       ...(contrastive !== undefined && { contrastive_loss: contrastive }),
-      bleu4: this.bleu4(images, captions),
+      bleu4: evaluate(items).corpus.bleu[3],
       ...(right !== undefined && { right }),
       device_bytes: training.device.memory().used,
     });
-    for (const image of images.slice(0, o.config.evaluate.samples)) {
-      const { id, captions: references } = o.data.dev[image]!;
-      await this.samples!.append({ step, id, caption: captions[image]!, references });
+    for (const [i, { id, captions: references }] of images.slice(0, o.config.evaluate.samples).entries()) {
+      await this.samples!.append({ step, id, caption: captions[i]!, references });
     }
-    if (state.best && !(total < state.best.loss)) {
-      this.state = { ...state, looks: state.looks + 1 };
-      const { patience } = o.config.evaluate;
-      return patience > 0 && this.state.looks >= patience;
-    }
-    await this.exportTo(this.best, "F32");
-    this.state = { ...state, best: { step, loss: total }, looks: 0 };
-    return false;
   }
 
-  private bleu4(images: readonly number[], captions: readonly string[]): number {
-    const { dev } = this.o.data;
-    const items = images.map((image, i) => ({
-      candidate: captions[i]!,
-      references: dev[image]!.captions,
-    }));
-    return evaluate(items).corpus.bleu[3];
+  private textOf(ids: readonly number[]): string {
+    const { tokenizer, config } = this.o.networks.gpt2;
+    const words = ids.filter((id) => id !== config.eosId);
+    return tokenizer.decode(words, { cleanUp: true }).trim();
   }
 
-  private exportTo(path: string, dtype: "F32" | "F16"): Promise<void> {
+  private exportBest(): Promise<void> {
     const { config, networks } = this.o;
-    return exportModel(path, this.training.model, networks, {
+    return exportModel(this.best, this.training.model, networks, {
       description: { name: config.name, trained_on: `${config.data.source}, step ${this.state.step}` },
       normalizePrefix: config.normalizePrefix,
-      dtype,
       trained: config.train,
+      linkUntrained: this.state.best !== undefined,
     });
   }
 
+  /** What is written of the steps before is on the disk first: a checkpoint never stands without its lines. */
   private async checkpoint(): Promise<void> {
+    await this.metrics!.sync();
+    await this.samples!.sync();
     await saveCheckpoint(this.checkpoints, this.training.model.store, this.state);
     await pruneCheckpoints(this.checkpoints, [this.state.step]);
   }

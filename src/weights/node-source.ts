@@ -87,6 +87,16 @@ export async function writeAtomically(
   }
 }
 
+/** Flushes the names in a folder: one that was made or renamed is on the disk only then. */
+export async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
 /** Throws "aborted" when the signal has fired; `path` names what was being made. */
 export function throwIfAborted(signal: AbortSignal | undefined, path: string): void {
   if (signal?.aborted) throw new ClipCapError("aborted", `Writing ${path} was cancelled; nothing was left behind.`);

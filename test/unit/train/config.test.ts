@@ -38,6 +38,14 @@ describe("a wrong value is named, with what is allowed", () => {
     [{ optimizer: { betas: [0.9, 1] } }, 'optimizer: "betas" must be two numbers from 0 to below 1'],
     [{ schedule: { type: "linear", final: 0.1 } }, 'schedule: "final" must be left out unless "type" is cosine'],
     [{ augment: { area: [1, 0.5] } }, 'augment: "area" must be two numbers from 0.01 to 1, the smaller first'],
+    [{ augment: { flip: true } }, '"augment" must be left out unless "train" names clip'],
+    [{ steps: 5, epochs: 1 }, '"epochs" must be left out where "steps" is given, not 1.'],
+    [
+      { schedule: { warmup_steps: 1, warmup_fraction: 0.1 } },
+      '"warmup_fraction" must be left out where "warmup_steps"',
+    ],
+    [{ mapper: { num_layers: 3 } }, 'mapper: "num_layers" must be left out unless "type" is transformer, not 3.'],
+    [{ mapper: { from: "x", prefix_length: 3 } }, '"prefix_length" must be left out where "from" is given, not 3.'],
     [{ evaluate: { every: -1 } }, 'evaluate: "every" must be a whole number from 0'],
   ])("%j", (fields, message) => {
     expect(() => parseTrainConfig({ ...least, ...fields }, "run.json")).toThrow(message);

@@ -1,0 +1,44 @@
+import type { CaptionedImage } from "../data/captions/dataset.js";
+import { ClipCapError } from "../runtime/errors.js";
+
+/** Hears of each picture that cannot be read. */
+export type Unreadable = (image: CaptionedImage, error: ClipCapError) => void;
+
+/** Pictures that are read at the same time; decoding happens in libuv's four threads. */
+const AT_ONCE = 8;
+
+/**
+ * Reads every picture once, so that one that cannot be read is known before training and not in the middle of an epoch.
+ * Returns the others.
+ * @throws ClipCapError `aborted`
+ */
+export async function readablePictures(
+  images: readonly CaptionedImage[],
+  report: Unreadable,
+  { signal, onProgress }: { readonly signal: AbortSignal; readonly onProgress?: (done: number) => void },
+): Promise<CaptionedImage[]> {
+  const readable: CaptionedImage[] = [];
+  for (let i = 0; i < images.length; i += AT_ONCE) {
+    if (signal.aborted) throw new ClipCapError("aborted", "reading the pictures was stopped");
+    const some = images.slice(i, i + AT_ONCE);
+    const pictures = await Promise.all(some.map((image) => readOr(report, image, image.decode())));
+    readable.push(...some.filter((_, k) => pictures[k] !== undefined));
+    onProgress?.(i + some.length);
+  }
+  return readable;
+}
+
+/** What was read of a picture, or undefined where it cannot be read, which is reported. */
+export async function readOr<T>(
+  report: Unreadable,
+  image: CaptionedImage,
+  reading: Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (!(error instanceof ClipCapError) || !["bad-image", "not-found", "io"].includes(error.code)) throw error;
+    report(image, error);
+    return undefined;
+  }
+}

@@ -41,32 +41,39 @@ export function countLabels(texts: readonly Text[], ignored?: number): number {
   return texts.reduce((n, { gpt2 }) => n + gpt2.filter((id) => id !== ignored).length, 0);
 }
 
-/**
- * Pads texts to the shape of a batch: as short as the longest allows, with rows of labels for a multiple of B. `texts` are
- * the first ones of all pictures, then the second ones, and so on.
- */
+/** The shape of a batch: as short as its longest text allows, with rows of labels for a multiple of B. */
+export function shapeOf(
+  texts: readonly Text[],
+  images: number,
+  o: Pick<PackOptions, "maxTokens" | "maxTextTokens">,
+): BatchShape {
+  const batch = texts.length;
+  const lengths = texts.map(({ gpt2 }) => gpt2.length);
+  const compared = texts.slice(0, images).map(({ clip }) => clip.length); // with the pictures, by the contrastive loss
+  return {
+    images,
+    batch,
+    tokens: roundedLength(lengths, o.maxTokens),
+    labels: batch * Math.ceil(lengths.reduce((n, length) => n + length, 0) / batch),
+    textTokens: roundedLength(compared, o.maxTextTokens),
+  };
+}
+
+/** Pads texts to the shape of a batch. They are the first ones of all pictures, then the second ones, and so on. */
 export function packBatch(texts: readonly Text[], images: number, input: Float32Array, o: PackOptions): HostBatch {
-  const B = texts.length;
-  const first = texts.slice(0, images); // what the contrastive loss compares with the pictures
-  const T = roundedLength(
-    texts.map(({ gpt2 }) => gpt2.length),
-    o.maxTokens,
-  );
-  const textTokens = roundedLength(
-    first.map(({ clip }) => clip.length),
-    o.maxTextTokens,
-  );
+  const shape = shapeOf(texts, images, o);
+  const { tokens: T, labels, textTokens } = shape;
+  const first = texts.slice(0, images);
   const { rows, targets } = labelledRows(
     texts.map(({ gpt2 }) => gpt2),
     { prefixLength: o.prefixLength, tokens: T },
   );
-  const labels = B * Math.ceil(rows.length / B);
   const weights = new Float32Array(labels);
   targets.forEach((id, i) => {
     weights[i] = id === o.ignored ? 0 : o.weight;
   });
   return {
-    shape: { images, batch: B, tokens: T, labels, textTokens },
+    shape,
     input,
     ids: padded(
       texts.map(({ gpt2 }) => gpt2),

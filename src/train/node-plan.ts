@@ -5,6 +5,7 @@ import type { TrainConfig } from "./config.js";
 import { embeddingInput } from "./images.js";
 import { PARTS, type PartName } from "./model.js";
 import type { TrainingData } from "./node-data.js";
+import { Encoder } from "./node-embed.js";
 import type { Networks } from "./node-networks.js";
 import { trainingParts } from "./node-train.js";
 import { Training } from "./training.js";
@@ -25,9 +26,12 @@ export interface RunPlan {
   readonly cut: number;
 }
 
+/** Steps whose batches are looked at for their shapes, each of which takes a program; ten epochs of COCO are 142,000. */
+const PLANNED_STEPS = 200_000;
+
 /**
- * Goes through one update, validation, and the reading back of all parameters on a device that only counts
- * (`Device.planning`), so the numbers are those of the code that trains.
+ * Goes through embedding, the programs of all shapes, two updates, validation, and the reading back of all parameters on
+ * a device that only counts (`Device.planning`), so the numbers are those of the code that trains.
  */
 export async function planRun(
   device: Device,
@@ -35,14 +39,18 @@ export async function planRun(
   networks: Networks,
   data: TrainingData,
 ): Promise<RunPlan> {
+  const empty = unread(networks);
   const width = networks.clip.config.vision.projection;
   const vectors = (n: number) => embeddingInput(new Float32Array(n * width), width);
   const clipTrained = config.train.includes("clip");
   const embeddings = clipTrained ? undefined : { train: vectors(data.train.length), dev: vectors(data.dev.length) };
-  const parts = trainingParts(config, unread(networks), data, embeddings);
+  if (!clipTrained && !data.embeddings) await planEmbedding(device, empty.clip);
+  const parts = trainingParts(config, empty, data, embeddings);
   const training = await Training.create(device, parts);
+  for (const shape of training.shapes(PLANNED_STEPS)) await training.trainer.prepare(shape);
   const { byLabel } = device.memory();
-  await (await training.submit(0)).pending.result();
+  const underway = [await training.submit(0), await training.submit(1)]; // as in a run, where two wait for their results
+  for (const { pending } of underway) await pending.result();
   await training.validate();
   await training.captionsOf(training.devImages());
   const { store } = training.model;
@@ -60,6 +68,13 @@ export async function planRun(
   };
   training.free();
   return plan;
+}
+
+async function planEmbedding(device: Device, clip: Networks["clip"]): Promise<void> {
+  const encoder = await Encoder.create(device, clip);
+  const { imageSize } = clip.config.vision;
+  await encoder.embed([new Float32Array(3 * imageSize * imageSize)]);
+  encoder.free();
 }
 
 /** The same networks whose values are zero instead of read. */

@@ -72,7 +72,7 @@ export class Trainer {
   static async create(device: Device, model: TrainingModel, options: TrainerOptions): Promise<Trainer> {
     const trainer = new Trainer(device, model, options);
     try {
-      await trainer.programFor(options.largest, "train");
+      await trainer.prepare(options.largest);
       await trainer.recordUpdate();
       return trainer;
     } catch (error) {
@@ -96,6 +96,11 @@ export class Trainer {
     }
     const { program, norm } = this.update!;
     return new PendingStep(program.run({ lr, t }, [norm, this.sums.total, this.sums.caption, this.model.store.skips]));
+  }
+
+  /** Records and compiles a step of the given shape, so that its turn does not wait for it. */
+  async prepare(shape: BatchShape): Promise<void> {
+    await this.programFor(shape, "train");
   }
 
   /** The losses of the given batches, added up with their weights; parameters stay as they are. */

@@ -2,11 +2,12 @@ import type { CaptionedImage } from "../data/captions/dataset.js";
 import { random } from "../data/random.js";
 import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
-import { countLabels, type HostBatch, packBatch, type Text } from "./batch.js";
+import { countLabels, type HostBatch, packBatch, shapeOf, type Text } from "./batch.js";
 import { Captioner } from "./captioner.js";
 import type { TrainConfig } from "./config.js";
 import type { ImageInput } from "./images.js";
 import { type ModelSources, TrainingModel } from "./model.js";
+import type { BatchShape } from "./objective.js";
 import { DataOrder, type Example } from "./order.js";
 import { learningRates } from "./schedule.js";
 import { type PendingStep, Trainer } from "./trainer.js";
@@ -124,6 +125,19 @@ export class Training {
     return step / this.order.stepsPerEpoch;
   }
 
+  /** The shapes of the batches of the first `steps` updates, each once. */
+  shapes(steps: number): BatchShape[] {
+    const { config, train } = this.parts;
+    const seen = new Map<string, BatchShape>();
+    for (let step = 0; step < Math.min(steps, this.totalSteps); step++) {
+      for (const group of inGroups(this.order.batch(step), config.microBatch)) {
+        const shape = shapeOf(textsOf(train, group, captionsAtOnce(config)), group.length, longestTexts(this.parts));
+        seen.set(Object.values(shape).join(), shape);
+      }
+    }
+    return [...seen.values()];
+  }
+
   /** Submits update number step + 1; meanwhile the pictures of the next one are assembled. */
   async submit(step: number): Promise<Underway> {
     const { config } = this.parts;
@@ -150,8 +164,7 @@ export class Training {
     if (images.length === 0) return undefined;
     const pick = random(config.seed, "dev");
     const examples = images.map((image) => ({ image, caption: pick.below(dev.texts[image]!.length, image) }));
-    const texts = examples.map(({ image, caption }) => dev.texts[image]![caption]!);
-    const labels = countLabels(texts, config.data.ignoredId);
+    const labels = countLabels(textsOf(dev, examples, 1), config.data.ignoredId);
     const batches = inGroups(examples, config.microBatch);
     const self = this;
     const losses = await this.trainer.evaluate(
@@ -192,7 +205,7 @@ export class Training {
     const { config, train } = this.parts;
     const examples = this.order.batch(step);
     const epoch = Math.floor(this.epochOf(step));
-    const captions = config.data.captions === "each" ? 1 : config.data.captions;
+    const captions = captionsAtOnce(config);
     const labels = countLabels(textsOf(train, examples, captions), config.data.ignoredId);
     const weight = config.loss.caption / Math.max(1, labels);
     const batches: HostBatch[] = [];
@@ -213,9 +226,8 @@ export class Training {
       await Promise.all(group.map(async ([i, { image }]) => input.set(await set.input.values(image, epoch), i * size)));
     }
     return packBatch(textsOf(set, examples, captions), examples.length, input, {
+      ...longestTexts(this.parts),
       prefixLength: this.parts.sources.mapper.config.prefixLength,
-      maxTokens: maxTokens(this.parts),
-      maxTextTokens: this.parts.sources.clip?.config.text.positions ?? 0,
       weight,
       ignored: this.parts.config.data.ignoredId,
     });
@@ -230,6 +242,15 @@ function textsOf(set: TrainingSet, examples: readonly Example[], captions: numbe
       return texts[(caption + m) % texts.length]!;
     }),
   ).flat();
+}
+
+/** Captions of an example that share one encoding of its picture. */
+function captionsAtOnce({ data: { captions } }: TrainConfig): number {
+  return captions === "each" ? 1 : captions;
+}
+
+function longestTexts(parts: TrainingParts): { readonly maxTokens: number; readonly maxTextTokens: number } {
+  return { maxTokens: maxTokens(parts), maxTextTokens: parts.sources.clip?.config.text.positions ?? 0 };
 }
 
 /** Tokens of a caption that GPT-2 has positions for behind the prefix. */
@@ -261,19 +282,9 @@ function checkExamples(parts: TrainingParts): void {
 
 /** A batch of the longest captions, all positions labelled. */
 function largestShape(images: number, longest: number, longestText: number, parts: TrainingParts) {
-  const { captions } = parts.config.data;
   const row = { gpt2: new Array<number>(longest).fill(1), clip: new Array<number>(longestText).fill(1) };
-  const { shape } = packBatch(
-    new Array<Text>(images * (captions === "each" ? 1 : captions)).fill(row),
-    images,
-    new Float32Array(0),
-    {
-      prefixLength: parts.sources.mapper.config.prefixLength,
-      maxTokens: maxTokens(parts),
-      maxTextTokens: parts.sources.clip?.config.text.positions ?? 0,
-      weight: 1,
-    },
-  );
+  const texts = new Array<Text>(images * captionsAtOnce(parts.config)).fill(row);
+  const shape = shapeOf(texts, images, longestTexts(parts));
   return { ...shape, labels: shape.batch * shape.tokens };
 }
 

@@ -1,0 +1,181 @@
+/** What a run takes and makes, on the device: tiny networks on drawn scenes, through the code that `clipcap train` runs. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Device } from "../../src/runtime/device.js";
+import { elements } from "../../src/runtime/tensor.js";
+import { parseTrainConfig } from "../../src/train/config.js";
+import type { ImageInput } from "../../src/train/images.js";
+import { openTrainingData } from "../../src/train/node-data.js";
+import { Encoder, embeddingsInput } from "../../src/train/node-embed.js";
+import { openNetworks } from "../../src/train/node-networks.js";
+import { planRun } from "../../src/train/node-plan.js";
+import { trainingParts } from "../../src/train/node-train.js";
+import { Training } from "../../src/train/training.js";
+import { tinyConfig, tinyFrozen } from "../e2e/tiny-run.js";
+import { testDevice } from "./harness.js";
+
+type Fields = Parameters<typeof tinyConfig>[0];
+
+let device: Device;
+beforeAll(async () => {
+  device = await testDevice({ limits: "default" });
+});
+afterAll(() => device.close());
+
+async function open(json: ReturnType<typeof tinyConfig>) {
+  const config = parseTrainConfig(json, "test");
+  return { config, networks: await openNetworks(config), data: await openTrainingData(config) };
+}
+
+/** Embeddings as if CLIP had made them. */
+function madeUp(images: readonly { readonly id: string }[], width: number): ImageInput {
+  const vectors = images.map(({ id }, i) => [
+    id,
+    Float32Array.from({ length: width }, (_, k) => Math.sin(i * width + k)),
+  ]);
+  return embeddingsInput(new Map(vectors as [string, Float32Array][]), images as never, { width, f16: false });
+}
+
+/** A run on `on`, from nothing. */
+async function create(json: ReturnType<typeof tinyConfig>, on = device): Promise<Training> {
+  const { config, networks, data } = await open(json);
+  const input = (set: typeof data.train) => madeUp(set, networks.clip.config.vision.projection);
+  const embeddings = config.train.includes("clip") ? undefined : { train: input(data.train), dev: input(data.dev) };
+  return Training.create(on, trainingParts(config, networks, data, embeddings));
+}
+
+/** Updates first to end - 1, two of them under way as in a run; their losses. */
+async function steps(training: Training, first: number, end: number): Promise<number[]> {
+  const losses: number[] = [];
+  let before: Awaited<ReturnType<Training["submit"]>> | undefined;
+  for (let step = first; step < end; step++) {
+    const next = await training.submit(step);
+    if (before) losses.push((await before.pending.result()).total);
+    before = next;
+  }
+  losses.push((await before!.pending.result()).total);
+  return losses;
+}
+
+async function valuesOf({ model: { store } }: Training): Promise<Map<string, Float32Array>> {
+  const out = new Map<string, Float32Array>();
+  for (const { name } of store.parameters) {
+    for (const kind of ["value", "m", "v"] as const) out.set(`${kind} ${name}`, await store.read(name, kind));
+  }
+  return out;
+}
+
+describe("a steady run", () => {
+  it("creates no buffer, bind group or pipeline in 60 steps whose shapes were seen, and takes no more memory", async () => {
+    const training = await create(tinyConfig());
+    const { activations } = device.memory().byLabel;
+    await steps(training, 0, 60);
+    await training.validate();
+    const before = { ...device.counters };
+    const { used } = device.memory();
+    const losses = await steps(training, 0, 60);
+    await training.validate();
+    expect(losses.every(Number.isFinite)).toBe(true);
+    const { buffers, bindGroups, pipelines, submits } = device.counters;
+    expect({ buffers, bindGroups, pipelines }).toEqual({
+      buffers: before.buffers,
+      bindGroups: before.bindGroups,
+      pipelines: before.pipelines,
+    });
+    expect(submits - before.submits).toBe(2 * 60 + 1); // a step and its update; one batch of validation
+    expect(device.memory().used).toBe(used);
+    // All shapes share the memory of the largest; a smaller one may cut it up differently.
+    expect(device.memory().byLabel.activations).toBeLessThan(1.2 * activations!);
+    training.free();
+    expect(device.memory().byLabel.activations).toBeUndefined();
+  });
+
+  it("two of them make the same bits, dropout included", async () => {
+    const results = [];
+    for (let run = 0; run < 2; run++) {
+      const training = await create(tinyConfig({ dropout: 0.2 }));
+      await steps(training, 0, 6);
+      results.push(await valuesOf(training));
+      training.free();
+    }
+    const [a, b] = results;
+    expect(a!.size).toBe(b!.size);
+    for (const [name, values] of a!) {
+      const differing = values.findIndex((value, i) => value !== b!.get(name)![i]);
+      expect(differing, name).toBe(-1);
+    }
+  });
+
+  it("micro-batches have the losses of the whole batch", async () => {
+    const losses = [];
+    for (const micro_batch of [4, 2, 1]) {
+      const training = await create(tinyFrozen({ train: ["mapper", "gpt2"], micro_batch }));
+      losses.push(await steps(training, 0, 4));
+      training.free();
+    }
+    const [whole, ...others] = losses;
+    for (const other of others) {
+      for (const [i, loss] of other.entries()) expect(Math.abs(loss - whole![i]!)).toBeLessThan(2e-5);
+    }
+  });
+});
+
+it("a frozen GPT-2 has no gradients in memory, and their work is not done", async () => {
+  const work = async (train: readonly string[]) => {
+    const training = await create(tinyFrozen({ train }));
+    const { gradients } = device.memory().byLabel;
+    const { flops } = training.trainer;
+    await steps(training, 0, 1);
+    const before = device.counters.dispatches;
+    await training.validate();
+    const forward = device.counters.dispatches - before;
+    await steps(training, 0, 1);
+    const dispatches = device.counters.dispatches - before - forward;
+    const sizes = training.model.store.parameters.map(({ name, shape }) => [name, elements(shape)] as const);
+    training.free();
+    return { gradients: gradients!, flops, dispatches, forward, sizes };
+  };
+  const frozen = await work(["mapper"]);
+  const tuned = await work(["mapper", "gpt2"]);
+  expect(frozen.sizes.map(([name]) => name).every((name) => name.startsWith("clip_project."))).toBe(true);
+  const bytes = frozen.sizes.reduce((sum, [, size]) => sum + 256 * Math.ceil((4 * size) / 256), 0);
+  expect(frozen.gradients).toBe(bytes);
+  expect(frozen.dispatches).toBeLessThan(tuned.dispatches - 20);
+  expect(frozen.flops).toBeLessThan(0.8 * tuned.flops);
+  // Validation keeps no tape: a forward pass, and the sums of the losses.
+  expect(tuned.forward).toBeLessThan(0.5 * tuned.dispatches);
+  expect(frozen.forward).toBeLessThan(0.5 * frozen.dispatches);
+});
+
+describe("the plan of a run is what it takes", () => {
+  const transformer = { type: "transformer", prefix_length: 2, num_layers: 1 };
+  const cases: [string, Fields][] = [
+    ["mlp, GPT-2 frozen", {}],
+    ["mlp, GPT-2 fine-tuned", { train: ["mapper", "gpt2"], dropout: 0.1, micro_batch: 2 }],
+    ["transformer, GPT-2 frozen", { mapper: transformer }],
+    ["transformer, GPT-2 fine-tuned", { mapper: transformer, train: ["mapper", "gpt2"] }],
+    ["CLIP trained", { train: ["clip", "mapper", "gpt2"], loss: { contrastive: 0.2 } }],
+  ];
+  it.each(cases)("%s", async (_, fields) => {
+    const json = tinyFrozen(fields);
+    const on = await testDevice({ limits: "default" });
+    const { config, networks, data } = await open(json);
+    const plan = await planRun(Device.planning(on), config, networks, data);
+    if (!config.train.includes("clip")) {
+      const encoder = await Encoder.create(on, networks.clip);
+      await encoder.embed([new Float32Array(3 * 32 * 32)]);
+      encoder.free();
+    }
+    const training = await create(json, on);
+    await steps(training, 0, training.totalSteps);
+    await training.validate();
+    await training.captionsOf(training.devImages());
+    await valuesOf(training);
+    const { peak } = on.memory();
+    expect(peak).toBeLessThanOrEqual(plan.peakBytes);
+    expect(peak).toBeGreaterThan(0.95 * plan.peakBytes);
+    const { parameters, gradients, moments } = on.memory().byLabel;
+    expect(plan.bytes).toMatchObject({ parameters, gradients, moments });
+    training.free();
+    on.close();
+  });
+});

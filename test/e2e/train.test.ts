@@ -1,0 +1,197 @@
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { canonicalNames } from "../../src/weights/names.js";
+import { openSafetensors } from "../../src/weights/safetensors.js";
+import { memorySource } from "../../src/weights/source.js";
+import { clipcap, picture, ROOT, type RunOptions, temporaryFolder } from "./cli.js";
+import { runLines, tinyConfig, writeJson } from "./tiny-run.js";
+
+const folder = await temporaryFolder();
+const at = (...names: string[]) => join(folder, ...names);
+const FAULTS = join(ROOT, "test/e2e/faults.ts");
+const config = at("tiny.json");
+const whole = at("whole");
+
+/** Where nothing is in Mesa's cache yet, the first run compiles every kernel. */
+const COLD_MS = 300_000;
+
+beforeAll(async () => {
+  await writeJson(config, tinyConfig());
+  const ran = await clipcap(["train", "--config", config, "--out", whole, "--json"]);
+  expect(ran.exitCode, ran.stderr).toBe(0);
+}, COLD_MS);
+
+const checkpointOf = (run: string, step: number) =>
+  readFile(join(run, "checkpoints", `step-${step}`, "training.safetensors"));
+
+/** Tensors by name, as text. */
+async function valuesOf(path: string): Promise<Map<string, string>> {
+  const file = await canonicalNames(await openSafetensors(memorySource(path, await readFile(path))));
+  const values = new Map<string, string>();
+  for (const name of [...file.tensors.keys()].sort()) {
+    values.set(name, Buffer.from(await file.readBytes(name)).toString("base64"));
+  }
+  return values;
+}
+
+/** Names of everything below a folder. */
+async function filesOf(run: string): Promise<string[]> {
+  const entries = await readdir(run, { recursive: true, withFileTypes: true });
+  return entries.filter((e) => e.isFile()).map((e) => join(e.parentPath, e.name).slice(run.length + 1));
+}
+
+describe("a run from nothing", () => {
+  it("leaves all that docs/training.md lists and nothing else", async () => {
+    expect((await filesOf(whole)).sort()).toEqual([
+      "best/clip/config.json",
+      "best/clip/model.safetensors",
+      "best/clip/preprocessor_config.json",
+      "best/clip/tokenizer.json",
+      "best/clip/tokenizer_config.json",
+      "best/clipcap.json",
+      "best/gpt2/config.json",
+      "best/gpt2/model.safetensors",
+      "best/gpt2/tokenizer.json",
+      "best/gpt2/tokenizer_config.json",
+      "best/mapper.safetensors",
+      "checkpoints/step-12/state.json",
+      "checkpoints/step-12/training.safetensors",
+      "config.json",
+      "metrics.jsonl",
+      "report.html",
+      "samples.jsonl",
+    ]);
+    const lines = await runLines(whole, "metrics.jsonl");
+    const steps = (kind: string) => lines.filter((line) => line.kind === kind).map(({ step }) => step);
+    expect(steps("train")).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    expect(steps("dev")).toEqual([4, 8, 12]);
+    const losses = lines.filter(({ kind }) => kind === "dev").map(({ loss }) => loss as number);
+    expect(losses[2]).toBeLessThan(losses[0]!);
+    expect(await runLines(whole, "samples.jsonl")).toHaveLength(3 * 2);
+  });
+
+  it("its best model captions a picture, and becomes a checkpoint of the original and a model again", async () => {
+    const image = await picture(at("a.png"));
+    const pt = at("best.pt");
+    const [captioned, converted] = await Promise.all([
+      clipcap(["caption", image, "--model", join(whole, "best"), "--json"]),
+      clipcap(["convert", join(whole, "best"), pt]),
+    ]);
+    expect(captioned.exitCode, captioned.stderr).toBe(0);
+    expect(JSON.parse(captioned.lines[0]!)).toMatchObject({ file: image, caption: expect.any(String) });
+    expect(converted.exitCode, converted.stderr).toBe(0);
+    const networks = ["--clip", join(whole, "best/clip"), "--gpt2", join(whole, "best/gpt2")];
+    const back = await clipcap(["convert", pt, at("again"), ...networks]);
+    expect(back.exitCode, back.stderr).toBe(0);
+    for (const file of ["mapper.safetensors", "gpt2/model.safetensors"]) {
+      expect(await valuesOf(at("again", file)), file).toEqual(await valuesOf(join(whole, "best", file)));
+    }
+  });
+});
+
+describe("--resume", () => {
+  const run = at("broken");
+  const start = ["train", "--config", config, "--out", run, "--json"];
+  const resume = ["train", "--out", run, "--resume", "--json"];
+  const fault = (env: Record<string, string>): RunOptions => ({ preload: FAULTS, env });
+  const atStep = (step: number, signal: NodeJS.Signals): RunOptions => ({
+    disturb: (child) =>
+      child.stdout.on("data", (text: string) => text.includes(`"kind":"train","step":${step},`) && child.kill(signal)),
+  });
+
+  it("goes on to the same bits, whatever ended the run", async () => {
+    // With a step under way, before any checkpoint.
+    const inStep = fault({ CLIPCAP_KILL: "write .*metrics.jsonl", CLIPCAP_KILL_NTH: "2" });
+    expect((await clipcap(start, inStep)).exitCode).toBeNull();
+    expect(await readdir(join(run, "checkpoints"))).toEqual([]);
+
+    // Ctrl-C: the step under way is finished and saved.
+    const stopped = await clipcap(resume, atStep(2, "SIGINT"));
+    expect(stopped.exitCode, stopped.stderr).toBe(130);
+    expect(JSON.parse(stopped.lines.at(-1)!)).toMatchObject({ kind: "end", early: "stopped" });
+    const [saved] = await readdir(join(run, "checkpoints"));
+    expect(saved).toBe(`step-${JSON.parse(stopped.lines.at(-1)!).step}`);
+
+    // In the middle of a checkpoint.
+    const inCheckpoint = fault({ CLIPCAP_KILL: "write .*step-6.tmp/training", CLIPCAP_KILL_NTH: "5" });
+    expect((await clipcap(resume, inCheckpoint)).exitCode).toBeNull();
+    expect((await readdir(join(run, "checkpoints"))).sort()).toEqual(["step-4", "step-6.tmp"]);
+
+    // The disk is full: the checkpoint before is there, nothing half-written is.
+    const full = await clipcap(resume, fault({ CLIPCAP_FAULT: "full-disk" }));
+    expect(full.exitCode).toBe(1);
+    expect(full.stderr).toContain("step-6.tmp/training.safetensors: the disk is full; free some space");
+    expect(await readdir(join(run, "checkpoints"))).toEqual(["step-4"]);
+
+    // Between the two renames that put a better model in place.
+    const between = fault({ CLIPCAP_KILL: "rename .*best.tmp " });
+    expect((await clipcap(resume, between)).exitCode).toBeNull();
+    expect(await readdir(run)).toEqual(expect.arrayContaining(["best.old", "best.tmp"]));
+    await writeFile(join(run, "config.json.1-0badcafe.tmp"), "{");
+
+    const done = await clipcap(resume);
+    expect(done.exitCode, done.stderr).toBe(0);
+    expect((await checkpointOf(run, 12)).equals(await checkpointOf(whole, 12))).toBe(true);
+    expect((await filesOf(run)).sort()).toEqual((await filesOf(whole)).sort());
+    for (const file of ["metrics.jsonl", "samples.jsonl"]) {
+      expect(await runLines(run, file), file).toEqual(await runLines(whole, file));
+    }
+    for (const file of ["mapper.safetensors", "gpt2/model.safetensors", "clip/model.safetensors"]) {
+      const [a, b] = await Promise.all([whole, run].map((path) => readFile(join(path, "best", file))));
+      expect(a!.equals(b!), file).toBe(true);
+    }
+  });
+
+  it("refuses a checkpoint of another architecture, and one of other data", async () => {
+    const file = join(run, "config.json");
+    const before = JSON.parse(await readFile(file, "utf8"));
+    const wider = { ...before, mapper: { prefix_length: 3 } };
+    const others = { ...before, data: { ...before.data, scenes: { train: 41, dev: 4, size: 32 } } };
+    for (const [json, message] of [
+      [wider, "step-12 belongs to another architecture: clip_project.model.0.weight is [32,32] there and [48,32] here"],
+      [others, "step-12 was trained on other data; resume with the pictures and captions of its config.json"],
+    ] as const) {
+      await writeJson(file, json);
+      const ran = await clipcap(resume);
+      expect(ran.stderr).toContain(message);
+      expect(ran.exitCode).toBe(1);
+    }
+    await rm(run, { recursive: true });
+  });
+});
+
+describe("one process at a time", () => {
+  it("a second one is refused and told by whom; SIGTERM saves; Ctrl-C twice ends at once", async () => {
+    const run = at("busy");
+    await writeJson(at("long.json"), tinyConfig({ steps: 100_000, evaluate: { every: 50_000 }, checkpoint_every: 0 }));
+    let second: ReturnType<typeof clipcap> | undefined;
+    let pid: number | undefined;
+    const first = await clipcap(["train", "--config", at("long.json"), "--out", run, "--json"], {
+      disturb: (child) => {
+        pid = child.pid;
+        child.stdout.once("data", async () => {
+          second = clipcap(["train", "--config", config, "--out", run]);
+          await second;
+          child.kill("SIGTERM");
+        });
+      },
+    });
+    const refused = await second!;
+    expect(refused.stderr).toContain(`${run} is in use: process ${pid} trains in it; wait for it or stop it`);
+    expect(refused.exitCode).toBe(2);
+    expect(first.exitCode, first.stderr).toBe(143);
+    const { step } = JSON.parse(first.lines.at(-1)!);
+    expect(await readdir(join(run, "checkpoints"))).toEqual([`step-${step}`]);
+
+    const twice = await clipcap(["train", "--out", run, "--resume", "--json"], {
+      disturb: (child) =>
+        child.stdout.once("data", () => {
+          child.kill("SIGINT");
+          setTimeout(() => child.kill("SIGINT"), 1);
+        }),
+    });
+    expect(twice.exitCode).toBe(130);
+    expect(await readdir(run)).not.toContain("lock");
+  });
+});

@@ -1,9 +1,9 @@
-import { mkdir, readdir, readFile, stat, utimes, writeFile } from "node:fs/promises";
+import { link, mkdir, readdir, readFile, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { f32ToF16 } from "../../src/weights/float.js";
 import { goldenJson, goldenPath } from "../goldens.js";
-import { clipcap, temporaryFolder } from "./cli.js";
+import { clipcap, ROOT, temporaryFolder } from "./cli.js";
 import { runLines, tinyConfig, tinyFrozen, writeJson, writePictures } from "./tiny-run.js";
 
 const folder = await temporaryFolder();
@@ -191,4 +191,55 @@ it("--dry-run says what a run would take, for people and as JSON, and leaves not
   expect(plan.peakBytes).toBeGreaterThan(plan.bytes.parameters);
   expect(plan.stepFlops).toBeGreaterThan(1e6);
   expect(await readdir(folder)).not.toContain("dry");
+});
+
+it("the shipped CLIP and GPT-2, frozen, with the transformer mapper and nothing but flags", async () => {
+  const out = newRun();
+  const flags = ["--mapper", "transformer", "--layers", "1", "--batch", "4", "--steps", "2"];
+  const ran = await clipcap(["train", "--data", pictures, "--out", out, ...flags, "--json"], { env });
+  expect(ran.exitCode, ran.stderr).toBe(0);
+  expect(ran.lines.map((line) => JSON.parse(line).kind)).toEqual(["train", "train", "dev", "end"]);
+  const captioned = await clipcap(["caption", at("six/images/red.png"), "--model", join(out, "best"), "--json"]);
+  expect(captioned.exitCode, captioned.stderr).toBe(0);
+  expect(JSON.parse(captioned.lines[0]!).caption).toEqual(expect.any(String));
+});
+
+describe("ending early", () => {
+  /** Ctrl-C ends within a second; a busy machine may need more. */
+  const SOON_MS = 2500;
+
+  it("Ctrl-C while pictures are embedded: exit code 130, soon, and no folder is left", async () => {
+    const many = await writePictures(at("many"), { "0.png": ["A red ball."] });
+    const rows = ['{"file":"0.png","captions":["A red ball."],"split":"train"}'];
+    for (let i = 1; i < 3000; i++) {
+      await link(at("many/images/0.png"), at(`many/images/${i}.png`));
+      rows.push(`{"file":"${i}.png","captions":["A red ball."],"split":"train"}`);
+    }
+    await writeFile(many, rows.join("\n"));
+    const out = newRun();
+    let asked = 0;
+    const ran = await clipcap(["train", "--data", many, "--out", out], {
+      env,
+      disturb: (child) =>
+        child.stderr.on("data", (text: string) => {
+          if (!text.includes("embedding") || asked > 0) return;
+          asked = performance.now();
+          child.kill("SIGINT");
+        }),
+    });
+    expect(performance.now() - asked).toBeLessThan(SOON_MS);
+    expect(ran.exitCode, ran.stderr).toBe(130);
+    expect(await readdir(folder)).not.toContain(`run${runs}`);
+  });
+
+  it("a full disk behind standard output: the run is saved, and says so", async () => {
+    const out = newRun();
+    const config = await writeJson(`${out}.json`, tinyConfig());
+    const fault = { preload: join(ROOT, "test/e2e/faults.ts"), env: { ...env, CLIPCAP_FAULT: "full-output" } };
+    const ran = await clipcap(["train", "--config", config, "--out", out, "--json"], fault);
+    expect(ran.stderr).toContain("standard output cannot be written (ENOSPC)");
+    expect(ran.exitCode).toBe(1);
+    expect(await readdir(join(out, "checkpoints"))).toHaveLength(1);
+    expect(await readdir(out)).not.toContain("lock");
+  });
 });

@@ -29,7 +29,9 @@ async function writePage(name: string): Promise<string> {
     const decode = async () => {
       return { width: 40, height: 30, data: new Uint8Array(3600).fill(4 * i) };
     };
-    return { id: `${i} ${ATTACK}`, captions: [words.join(" "), ATTACK], split: "test", decode, stamp: async () => "" };
+    // Long, so that the other reference is the one of closest length, which BLEU goes by.
+    const hostile = `${ATTACK} `.repeat(3);
+    return { id: `${i} ${ATTACK}`, captions: [words.join(" "), hostile], split: "test", decode, stamp: async () => "" };
   });
   const captions = images.map((image, i) =>
     image.captions[0]!.split(" ")

@@ -17,7 +17,7 @@ import {
 } from "../weights/config.js";
 import { type ModelFolder, mapFolder, readJson, subfolder } from "../weights/folder.js";
 import type { JsonObject } from "../weights/json-fields.js";
-import { openClip, openGpt2, openModel, parseManifest } from "../weights/model-files.js";
+import { COMPANIONS, openClip, openGpt2, openModel, parseManifest } from "../weights/model-files.js";
 import { nodeFolder } from "../weights/node-folder.js";
 import { clipVisionShapes } from "../weights/shapes.js";
 import type { TensorFile } from "../weights/tensor-file.js";
@@ -40,16 +40,6 @@ export interface Networks {
   /** Closes what was opened. */
   close(): Promise<void>;
 }
-
-/** Files that say how text and pictures go in; config.json is among them. */
-const COMPANIONS = [
-  "config.json",
-  "preprocessor_config.json",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "vocab.json",
-  "merges.txt",
-];
 
 /** Where the data, or a tokenizer, is that of the drawn scenes. */
 export const SCENES = "scenes";

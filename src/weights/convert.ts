@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { ClipCapError } from "../runtime/errors.js";
 import { type Gpt2Config, type MapperConfig, parseGpt2Config } from "./config.js";
 import { type ModelFolder, openTensors, readJson } from "./folder.js";
-import { checkFit, type ModelFiles, openClip, openGpt2, openModel, type Part } from "./model-files.js";
+import { COMPANIONS, checkFit, type ModelFiles, openClip, openGpt2, openModel, type Part } from "./model-files.js";
 import { canonicalNames, describeMapper, isMapperName, requireShapes, selectTensors } from "./names.js";
 import { nodeFolder, writeFolderAtomically } from "./node-folder.js";
 import { writeSafetensors } from "./node-safetensors.js";
@@ -12,16 +12,6 @@ import { writeTorch } from "./node-torch.js";
 import { type Loss, noLoss, recode, recodedMetadata, type WeightType } from "./recode.js";
 import { gpt2Shapes } from "./shapes.js";
 import type { TensorFile } from "./tensor-file.js";
-
-/** Files of a Hugging Face folder that travel with its weights. */
-const COMPANIONS = [
-  "config.json",
-  "preprocessor_config.json",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "vocab.json",
-  "merges.txt",
-];
 
 export interface ConvertOptions {
   /** Undefined keeps every tensor as it is. */

@@ -9,6 +9,16 @@ import type { TensorFile } from "./tensor-file.js";
 /** The names under which weights are looked for, best first. */
 export const WEIGHT_FILES = ["model.safetensors", "pytorch_model.bin"] as const;
 
+/** Files of a Hugging Face folder that travel with its weights: how text and pictures go in. */
+export const COMPANIONS = [
+  "config.json",
+  "preprocessor_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "vocab.json",
+  "merges.txt",
+] as const;
+
 /** clipcap.json, the description of a model folder (docs/facts.md 10). */
 export interface Manifest {
   readonly name: string;

@@ -54,7 +54,7 @@ export function addSearch(program: Command): void {
     .option("--like <image>", "look for images like this one")
     .option("--top <n>", "how many to show", numeric("--top"), 10)
     .option("--html <file>", "write a page that shows them")
-    .option("--cache <dir>", "where CLIP's vectors are kept (default: ~/.cache/clipcap/embeddings)")
+    .option("--cache <dir>", "where CLIP's vectors are kept (default: ~/.cache/clipcap-webgpu/search)")
     .addHelpText("after", HELP)
     .action(search);
   withCommonOptions(withModelOptions(command));
@@ -175,7 +175,7 @@ async function openCache({ model, dtype, cache }: Options): Promise<EmbeddingCac
   const clip = await openClip(subfolder(folder, (await readManifest(folder)).clip));
   await folder.close();
   const fingerprint = `${digest}-${dtype}`;
-  const root = cache ?? join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "clipcap", "embeddings");
+  const root = cache ?? join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "clipcap-webgpu", "search");
   const width = clip.config.vision.projection;
   return EmbeddingCache.open(join(root, `${digest.slice(0, 16)}-${dtype}`), { fingerprint, width });
 }

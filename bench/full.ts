@@ -1,4 +1,7 @@
 // The full-size captioner (ViT-B/32, MLP mapper, GPT-2 small) on synthetic weights: speed, memory, where the time goes.
+import { stopwatch, timed, watchLap, watchLoad } from "../src/bench/node-timing.js";
+import { measurePeaks, type Peaks } from "../src/bench/peaks.js";
+import { type Amount, type Result, result } from "../src/bench/result.js";
 import { type ClipVision, clipVision, loadClipVision } from "../src/models/clip.js";
 import { Generator, type GeneratorShape, type Strategy } from "../src/models/generate.js";
 import { type Gpt2, loadGpt2 } from "../src/models/gpt2.js";
@@ -12,9 +15,7 @@ import { type MapperConfig, parseClipConfig, parseGpt2Config } from "../src/weig
 import { clipVisionShapes, gpt2Shapes, mapperShapes, type Shapes } from "../src/weights/shapes.js";
 import { syntheticFile, syntheticTensor } from "../src/weights/synthetic.js";
 import { partsOf } from "./inside.js";
-import { stopwatch, timed, watchLap, watchLoad } from "./measure.js";
-import { measurePeaks, type Peaks } from "./peaks.js";
-import { type Amount, printShares, printTable, publish, type Result, result } from "./report.js";
+import { printShares, printTable, publish } from "./report.js";
 
 const SEED = 1;
 const PREFIX = 10;

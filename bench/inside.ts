@@ -4,17 +4,6 @@ import type { Generator } from "../src/models/generate.js";
 import type { Program } from "../src/runtime/program.js";
 import type { Tensor } from "../src/runtime/tensor.js";
 
-export interface Encoded {
-  readonly pipeline: GPUComputePipeline;
-  readonly bindGroup: GPUBindGroup;
-  readonly workgroups: readonly [number, number, number];
-}
-
-/** What `run` encodes, in the order of `program.dispatches`. */
-export function encodedOf(program: Program): readonly Encoded[] {
-  return (program as unknown as { encoded: readonly Encoded[] }).encoded;
-}
-
 export interface GeneratorParts {
   /** From the image or prefix to the first token. */
   readonly start: Program;

@@ -1,11 +1,14 @@
 // Every kernel and variant at the shapes of the real models. `npm run bench -- kernels [pattern]`
+import { kernelCases } from "../src/bench/cases/all.js";
+import type { KernelCase } from "../src/bench/cases/case.js";
+import { watchLoad } from "../src/bench/node-timing.js";
+import { measurePeaks, type Peaks } from "../src/bench/peaks.js";
+import { boundBytes, timeDispatches } from "../src/bench/replay.js";
+import { fixed, type Result, result } from "../src/bench/result.js";
 import { openDevice } from "../src/node.js";
 import type { Device } from "../src/runtime/device.js";
 import { Program } from "../src/runtime/program.js";
-import { type KernelCase, kernelCases } from "./cases.js";
-import { boundBytes, timeDispatches, watchLoad } from "./measure.js";
-import { measurePeaks, type Peaks } from "./peaks.js";
-import { fixed, publish, type Result, result } from "./report.js";
+import { publish } from "./report.js";
 
 /** f32 sums of up to 4096 products come to about 1e-13; a wrong element in a sample of 64 to 1e-2. */
 const MAX_ERROR = 1e-9;

@@ -5,12 +5,13 @@ import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
+import { stopwatch, timed, watchLap, watchLoad } from "../src/bench/node-timing.js";
+import { measurePeaks } from "../src/bench/peaks.js";
+import { type Amount, type Result, result } from "../src/bench/result.js";
 import { preprocess } from "../src/data/image/preprocess.js";
 import { type CaptionOptions, ClipCap, decodeImage, modelFolder, openDevice, type RgbImage } from "../src/node.js";
 import { lastGenerator } from "./inside.js";
-import { stopwatch, timed, watchLap, watchLoad } from "./measure.js";
-import { measurePeaks } from "./peaks.js";
-import { type Amount, printShares, publish, type Result, result } from "./report.js";
+import { printShares, publish } from "./report.js";
 
 const PICTURE = fileURLToPath(new URL("../examples/pictures/brown-dog-grass.svg", import.meta.url));
 const CLI = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));

@@ -1,4 +1,7 @@
 // One training step: the 8-layer transformer mapper (K = C = 10) in front of a frozen GPT-2 small, synthetic weights.
+import { timed, watchLoad } from "../src/bench/node-timing.js";
+import { measurePeaks } from "../src/bench/peaks.js";
+import { type Amount, result } from "../src/bench/result.js";
 import { loadGpt2 } from "../src/models/gpt2.js";
 import { loadMapper } from "../src/models/mapper.js";
 import { listWeights, WeightLoader } from "../src/models/weights.js";
@@ -11,9 +14,7 @@ import { ParameterStore } from "../src/train/parameters.js";
 import { type MapperConfig, parseGpt2Config } from "../src/weights/config.js";
 import { gpt2Shapes, mapperShapes } from "../src/weights/shapes.js";
 import { syntheticFile, syntheticInts, syntheticTensor } from "../src/weights/synthetic.js";
-import { timed, watchLoad } from "./measure.js";
-import { measurePeaks } from "./peaks.js";
-import { type Amount, printShares, publish, result } from "./report.js";
+import { printShares, publish } from "./report.js";
 
 const SEED = 1;
 const [B, T, K] = [8, 16, 10];

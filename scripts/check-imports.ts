@@ -28,7 +28,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   train: ["node", "models", "kernels", "runtime", ...LEAVES],
   api: ["node", "train", "models", "kernels", "runtime", ...LEAVES],
   eval: ["models", "kernels", "runtime", ...LEAVES],
-  cli: ["api", "node", "eval", "train", "models", "kernels", "runtime", ...LEAVES],
+  bench: ["node", "train", "models", "kernels", "runtime", ...LEAVES],
+  cli: ["api", "bench", "node", "eval", "train", "models", "kernels", "runtime", ...LEAVES],
 };
 
 interface Import {

@@ -2,7 +2,7 @@
 // Requests come as lines of JSON on stdin; answers go to file descriptor 3, because libraries print on stdout.
 import { readFileSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { watchLap, watchLoad } from "../measure.js";
+import { watchLap, watchLoad } from "../../src/bench/node-timing.js";
 import { type Case, COMPARED_STEPS } from "./cases.js";
 
 /** One case, loaded: weights are where the library wants them. */

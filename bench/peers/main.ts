@@ -1,10 +1,12 @@
 // npm run bench:peers [-- pattern]: the same work, from the same values, by this project and by other libraries that
 // compute on WebGPU or on the CPU. They take turns, each in a process of its own; results that differ are not timed.
 import { parseArgs } from "node:util";
+import { headOf } from "../../src/bench/node-head.js";
+import { quantile, stopwatch } from "../../src/bench/node-timing.js";
+import { measurePeaks } from "../../src/bench/peaks.js";
+import { fixed, type ReportHead, type Result, result, round } from "../../src/bench/result.js";
 import { openDevice } from "../../src/node.js";
-import { quantile, stopwatch } from "../measure.js";
-import { measurePeaks } from "../peaks.js";
-import { fixed, headOf, printTable, type ReportHead, type Result, result, round, save } from "../report.js";
+import { printTable, save } from "../report.js";
 import { CASES, type Case, flopsOf, shapeOf } from "./cases.js";
 import { Child, type Command, type Loaded } from "./child.js";
 import { reasonOf, type Sample } from "./library.js";

@@ -37,7 +37,7 @@ export interface CompileOptions {
   readonly arenas?: Arenas;
 }
 
-interface Encoded {
+export interface Encoded {
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
   readonly workgroups: readonly [number, number, number];
@@ -64,7 +64,8 @@ export class Program {
   private plan: Plan | undefined;
   private arenas: readonly GPUBuffer[] = [];
   private ownsArenas = true;
-  private encoded: Encoded[] = [];
+  /** In the order of `dispatches`, once compiled; benchmarks replay parts of it. */
+  encoded: readonly Encoded[] = [];
   private uniforms: { buffer: GPUBuffer; words: DataView<ArrayBuffer>; dirty: boolean } | undefined;
   private readonly patches = new Map<string, Patch[]>();
   /** Scalars that no run has given a value yet. */

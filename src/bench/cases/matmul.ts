@@ -1,10 +1,10 @@
-import { MATMUL_BENCH } from "../src/kernels/matmul/matmul.cases.js";
-import { chooseVariant, type MatmulShape, matmul, type Variant } from "../src/kernels/matmul/matmul.js";
-import type { Device } from "../src/runtime/device.js";
-import type { Program } from "../src/runtime/program.js";
-import { Tensor } from "../src/runtime/tensor.js";
-import { dequantizeRows, f16ToF32, f32ToF16, quantizeRows } from "../src/weights/float.js";
-import { input, type KernelCase, squaredError, values } from "./cases.js";
+import { MATMUL_BENCH } from "../../kernels/matmul/matmul.cases.js";
+import { chooseVariant, type MatmulShape, matmul, type Variant } from "../../kernels/matmul/matmul.js";
+import type { Device } from "../../runtime/device.js";
+import type { Program } from "../../runtime/program.js";
+import { Tensor } from "../../runtime/tensor.js";
+import { dequantizeRows, f16ToF32, f32ToF16, quantizeRows } from "../../weights/float.js";
+import { input, type KernelCase, squaredError, values } from "./case.js";
 
 type Weight = "f32" | "f16" | "q8";
 

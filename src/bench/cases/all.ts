@@ -1,43 +1,28 @@
-import { activation } from "../src/kernels/activation/activation.js";
-import { activationRef } from "../src/kernels/activation/activation.ref.js";
-import { attentionCases, cachedAttentionCases } from "../src/kernels/attention/attention.cases.js";
-import { attention, cachedAttention, packedQkv } from "../src/kernels/attention/attention.js";
-import { attentionRef, cachedAttentionRef } from "../src/kernels/attention/attention.ref.js";
-import { logSoftmax, topIndices } from "../src/kernels/decode/decode.ref.js";
-import { rowTop } from "../src/kernels/decode/top.js";
-import { embedding } from "../src/kernels/embedding/embedding.js";
-import { embeddingRef } from "../src/kernels/embedding/embedding.ref.js";
-import { l2Normalize } from "../src/kernels/l2norm/l2norm.js";
-import { l2NormalizeRef } from "../src/kernels/l2norm/l2norm.ref.js";
-import { layerNorm } from "../src/kernels/layernorm/layernorm.js";
-import { layerNormRef } from "../src/kernels/layernorm/layernorm.ref.js";
-import { patches } from "../src/kernels/patch/patch.js";
-import { patchesRef } from "../src/kernels/patch/patch.ref.js";
-import { runnableRowGroups } from "../src/kernels/rowgroup.js";
-import { addPositions, concatRows, gatherRows } from "../src/kernels/rows/rows.js";
-import { addPositionsRef, concatRowsRef, pickRowsRef, strided } from "../src/kernels/rows/rows.ref.js";
-import { softmax } from "../src/kernels/softmax/softmax.js";
-import { softmaxRef } from "../src/kernels/softmax/softmax.ref.js";
-import type { Device } from "../src/runtime/device.js";
-import type { Program } from "../src/runtime/program.js";
-import type { Tensor } from "../src/runtime/tensor.js";
-import { syntheticValues } from "../src/weights/synthetic.js";
-import { matmulCases } from "./matmul-cases.js";
-
-type Values = Float32Array | Uint32Array;
-
-/** One operation at one shape in one variant: how it is recorded, and what it must give. */
-export interface KernelCase {
-  readonly kernel: string;
-  readonly variant: string;
-  readonly shape: string;
-  readonly dtype: string;
-  readonly record: (p: Program) => Tensor;
-  /** Bytes that must move, where the bound tensors say too much (a lookup reads a few rows of its table). */
-  readonly bytes?: number;
-  /** Normalised squared error of the output, or of a sample of it. */
-  readonly error: (out: Values) => number;
-}
+import { activation } from "../../kernels/activation/activation.js";
+import { activationRef } from "../../kernels/activation/activation.ref.js";
+import { attentionCases, cachedAttentionCases } from "../../kernels/attention/attention.cases.js";
+import { attention, cachedAttention, packedQkv } from "../../kernels/attention/attention.js";
+import { attentionRef, cachedAttentionRef } from "../../kernels/attention/attention.ref.js";
+import { logSoftmax, topIndices } from "../../kernels/decode/decode.ref.js";
+import { rowTop } from "../../kernels/decode/top.js";
+import { embedding } from "../../kernels/embedding/embedding.js";
+import { embeddingRef } from "../../kernels/embedding/embedding.ref.js";
+import { l2Normalize } from "../../kernels/l2norm/l2norm.js";
+import { l2NormalizeRef } from "../../kernels/l2norm/l2norm.ref.js";
+import { layerNorm } from "../../kernels/layernorm/layernorm.js";
+import { layerNormRef } from "../../kernels/layernorm/layernorm.ref.js";
+import { patches } from "../../kernels/patch/patch.js";
+import { patchesRef } from "../../kernels/patch/patch.ref.js";
+import { runnableRowGroups } from "../../kernels/rowgroup.js";
+import { addPositions, concatRows, gatherRows } from "../../kernels/rows/rows.js";
+import { addPositionsRef, concatRowsRef, pickRowsRef, strided } from "../../kernels/rows/rows.ref.js";
+import { softmax } from "../../kernels/softmax/softmax.js";
+import { softmaxRef } from "../../kernels/softmax/softmax.ref.js";
+import type { Device } from "../../runtime/device.js";
+import type { Program } from "../../runtime/program.js";
+import type { Tensor } from "../../runtime/tensor.js";
+import { input, type KernelCase, squaredError, values } from "./case.js";
+import { matmulCases } from "./matmul.js";
 
 /** All cases of all operations at the shapes of the real models, with every variant that the device can run. */
 export function kernelCases(device: Device): KernelCase[] {
@@ -49,27 +34,6 @@ export function kernelCases(device: Device): KernelCase[] {
     ...elementwise(),
     ...decoding(),
   ];
-}
-
-/** Deterministic values in (-scale, scale). */
-export function values(name: string, count: number, scale = 1): Float32Array<ArrayBuffer> {
-  return syntheticValues(name, 0, count, 0, scale / Math.sqrt(3));
-}
-
-export function input(p: Program, label: string, shape: readonly number[], data: Float32Array | Uint32Array): Tensor {
-  const tensor = p.persistent(label, shape, data instanceof Uint32Array ? "u32" : "f32");
-  p.device.write(tensor, data);
-  return tensor;
-}
-
-/** Sum of squared errors over sum of squares. */
-export function squaredError(got: ArrayLike<number>, expected: ArrayLike<number>): number {
-  let [error, power] = [0, 0];
-  for (let i = 0; i < expected.length; i++) {
-    error += (got[i]! - expected[i]!) ** 2;
-    power += expected[i]! ** 2;
-  }
-  return got.length === expected.length ? error / (power || 1) : Number.POSITIVE_INFINITY;
 }
 
 const attentionNames = ["CLIP B/32", "GPT-2 prompt", "mapper", "1024 tokens"];

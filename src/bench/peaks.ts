@@ -1,7 +1,8 @@
-import type { Device } from "../src/runtime/device.js";
-import { type KernelSpec, read, write } from "../src/runtime/kernel.js";
-import { Program } from "../src/runtime/program.js";
-import { timeDispatches, timed } from "./measure.js";
+import type { Device } from "../runtime/device.js";
+import { type KernelSpec, read, write } from "../runtime/kernel.js";
+import { Program } from "../runtime/program.js";
+import { timed } from "./node-timing.js";
+import { timeDispatches } from "./replay.js";
 
 /** What this device can do at most, by measurement. */
 export interface Peaks {

@@ -195,17 +195,27 @@ export const MUTATIONS: readonly Mutation[] = [
     ["layernorm, recorded", "columnSum(p, dy, dbias", "columnSum(p, x, dbias"],
   ]),
 
-  ...faults("kernels/matmul/matmul.wgsl.ts", "gpu/matmul", "1x24x44x64", [
+  ...faults("kernels/matmul/lane.wgsl.ts", "gpu/matmul", "1x24x44x64", [
     ["matmul.nt.lane", "vec4f(t0.x, t1.x, t2.x, t3.x)", "vec4f(t0.x, t2.x, t1.x, t3.x)"],
-    ["matmul.nn.lane", "column + (k + q) * 4u * n4", "column + k * 4u * n4"],
-    ["matmul.tn.lane", "fma(vec4f(s.y), b0, sum[4u * l + 1u])", "fma(vec4f(-s.y), b0, sum[4u * l + 1u])"],
-    ["matmul.tn.lane", "a[mine + k * m4]", "a[mine + k * n4]"],
+    ["matmul.nn.lane", "column + k * 4u * n4", "column + k * n4"],
+    ["matmul.nn.lane", "tile[${first}u + l] = sum", "tile[l] = sum"],
+    ["matmul.tn.lane", "fma(vec4f(s1.${row}), b1", "fma(vec4f(-s1.${row}), b1"],
+    ["matmul.tn.lane", "a[mine + k${q} * m4]", "a[mine + k${q} * n4]"],
+  ]),
+  ...faults("kernels/matmul/lane.wgsl.ts", "gpu/matmul", "1x36x7x20", [
+    [
+      "matmul.tn.lane",
+      "select(vec4f(), weight4(column + k${q} * n4), k + ${q}u < u.K)",
+      "weight4(column + k${q} * n4)",
+    ],
+  ]),
+  ...faults("kernels/matmul/matmul.wgsl.ts", "gpu/matmul", "1x24x44x64", [
     ["matmul.nn.tile64", "fma(vec4f(tileA[at + ty + 16u * i])", "fma(vec4f(-tileA[at + ty + 16u * i])"],
     ["matmul.tn.tile64", "select((k0 + ak) * u.M + row,", "select((k0 + ak) * u.N + row,"],
     ["matmul.nt.tile64", "select(n * u.K + k0 + bk,", "select(n * u.K + bk,"],
     ["matmul.nt.few", "dot(x, t2), dot(x, t3)", "dot(x, t3), dot(x, t2)"],
   ]),
-  ...faults("kernels/matmul/matmul.wgsl.ts", "gpu/matmul", "nt 1x1x36x33", [
+  ...faults("kernels/matmul/lane.wgsl.ts", "gpu/matmul", "nt 1x1x36x33", [
     [
       "matmul.nt.lane",
       "fma(subgroupShuffle(x, q), weight4(row + k + q), sum)",

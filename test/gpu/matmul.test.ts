@@ -48,10 +48,12 @@ function variants(device: Device, c: MatmulCase): Variant[] {
   const vectors = c.K % 4 === 0;
   if (c.layout === "nt" && vectors) {
     for (const rows of [1, 4, 8]) all.push({ family: "few-rows", rows });
-    if (lanes) for (const rows of [3, 10, 17, 25]) all.push({ family: "lane", lanes, rows });
+    if (lanes) for (const rows of [3, 10, 25, 64]) all.push({ family: "lane", lanes, rows });
     if (lanes && c.M === 1) all.push({ family: "lane-row", lanes });
   }
-  if (c.layout === "nn" && lanes && vectors && c.N % 4 === 0) all.push({ family: "lane", lanes, rows: 5 });
+  if (c.layout === "nn" && lanes && vectors && c.N % 4 === 0) {
+    for (const rows of [5, 50]) all.push({ family: "lane", lanes, rows });
+  }
   if (c.layout === "tn" && lanes && c.M % 4 === 0 && c.N % 4 === 0)
     all.push({ family: "lane", lanes, rows: 4 * lanes });
   return all;
@@ -188,7 +190,7 @@ test("the choice of variant", () => {
   const nt = (M: number, K = 768, N = 768) => ({ layout: "nt" as const, M, K, N });
   expect(chooseVariant(nt(1), cpu)).toEqual({ family: "lane-row", lanes: 8 });
   expect(chooseVariant(nt(5), cpu)).toEqual({ family: "lane", lanes: 8, rows: 5 });
-  expect(chooseVariant(nt(50), cpu)).toEqual({ family: "lane", lanes: 8, rows: 25 });
+  expect(chooseVariant(nt(50), cpu)).toEqual({ family: "lane", lanes: 8, rows: 50 });
   expect(chooseVariant(nt(50, 767), cpu)).toEqual({ family: "tile" });
   expect(chooseVariant(nt(1), gpu)).toEqual({ family: "few-rows", rows: 1 });
   expect(chooseVariant(nt(50), gpu)).toEqual({ family: "tile" });

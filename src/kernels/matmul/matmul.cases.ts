@@ -8,7 +8,7 @@ export interface MatmulCase extends MatmulShape {
   readonly activation?: ActivationKind;
 }
 
-/** Small shapes around the edges of every tile: 4 columns, 4 and 8 lanes, 8/10/17/25/64 rows, steps of 16 and 32. */
+/** Small shapes around the edges of every tile: 4 columns, 4 and 8 lanes, tiles of 1 to 64 rows, steps of 4 and 16. */
 const EDGES: readonly MatmulCase[] = (["nn", "nt", "tn"] as const).flatMap((layout) => [
   { layout, M: 1, K: 4, N: 4 },
   { layout, M: 1, K: 36, N: 33 },
@@ -20,6 +20,7 @@ const EDGES: readonly MatmulCase[] = (["nn", "nt", "tn"] as const).flatMap((layo
   { layout, M: 24, K: 44, N: 64 },
   { layout, M: 52, K: 36, N: 36, bias: true, activation: "quick_gelu" },
   { layout, M: 68, K: 68, N: 132, bias: true, residual: true },
+  { layout, M: 36, K: 7, N: 20, bias: true },
   { layout, M: 7, K: 5, N: 3, batch: 4 },
   { layout, M: 12, K: 16, N: 20, batch: 3, residual: true },
 ]);

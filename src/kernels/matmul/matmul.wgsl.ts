@@ -25,24 +25,41 @@ const UNIFORMS: readonly UniformField[] = [
   ["accumulate", "u32"], // add to what `out` holds: gradients of parameters
 ];
 
+/** `store` ends one sum, `store4` those of four neighbouring columns whose scale and bias the caller has at hand. */
 const STORE = /* wgsl */ `
-fn store(batch: u32, row: u32, n: u32, sum: f32) {
-  if (row >= u.M || n >= u.N) { return; }
-  let column = u.column0 + n;
-  let at = (batch * u.M + row) * u.outStride + column;
-  var value = sum * columnScale(n);
-  if ((u.flags & 1u) != 0u) { value += bias[column]; }
-  value = activate(u.activation, value);
+fn put(at: u32, activated: f32) {
+  var value = activated;
   if ((u.flags & 2u) != 0u) { value += residual[at]; }
   if (u.accumulate != 0u) { value += out[at]; }
   out[at] = value;
+}
+
+fn columnBias(n: u32) -> f32 {
+  if ((u.flags & 1u) == 0u) { return 0.0; }
+  return bias[u.column0 + n];
+}
+
+fn store(batch: u32, row: u32, n: u32, sum: f32) {
+  if (row >= u.M || n >= u.N) { return; }
+  let value = sum * columnScale(n) + columnBias(n);
+  put((batch * u.M + row) * u.outStride + u.column0 + n, activate(u.activation, value));
+}
+
+fn store4(batch: u32, row: u32, n: u32, sum: vec4f) {
+  if (row >= u.M) { return; }
+  let value = activate4(u.activation, sum);
+  let at = (batch * u.M + row) * u.outStride + u.column0 + n;
+  for (var j = 0u; j < 4u; j++) {
+    if (n + j < u.N) { put(at + j, value[j]); }
+  }
 }
 `;
 
 const PLAIN_SCALE = "fn columnScale(n: u32) -> f32 { return 1.0; }";
 const ROW_SCALE = "fn columnScale(n: u32) -> f32 { return scale[u.column0 + n] * 127.0; }";
 
-function kernel(
+/** A kernel over `a` and `b` whose sums end in `store` or `store4`. */
+export function matmulKernel(
   variant: string,
   weight: WeightType,
   access: "vector" | "scalar",
@@ -74,147 +91,11 @@ function kernel(
 }
 
 /**
- * Lane kernels, for CPU adapters: a workgroup is one subgroup, a lane owns 4 columns of R rows in registers; no shared
- * memory, no barrier. A load costs a lane the same whether it is uniform or not, so the lanes load A together and hand
- * it round by shuffles, which are nearly free. 25-34 GFLOP/s on lavapipe with two cores, against 4-6 of the tiles.
- * All of B's loads stand before the chained fma: that order alone was worth 1.2-1.4x.
- */
-const LANE_HEAD = /* wgsl */ `
-@compute fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let k4 = u.K / 4u;
-  let n = (group.x * LANES + lane) * 4u;
-  let row0 = group.y * R;
-  let aBase = group.z * (u.aBatch / 4u);
-  let bBase = group.z * (u.bBatch / 4u);
-  var sum: array<vec4f, R>;
-`;
-
-const LANE_TAIL = /* wgsl */ `
-  for (var i = 0u; i < R; i++) {
-    for (var j = 0u; j < 4u; j++) { store(group.z, row0 + i, n + j, sum[i][j]); }
-  }
-}
-`;
-
-export function laneNt(lanes: number, rows: number, weight: WeightType): KernelSpec {
-  return kernel(`nt.lane${lanes}.r${rows}`, weight, "vector", {
-    constants: { LANES: lanes, R: rows },
-    workgroup: [lanes, 1, 1],
-    enables: ["subgroups"],
-    body: `${LANE_HEAD}
-  let last = u.N - 1u;
-  let row = vec4u(min(n, last), min(n + 1u, last), min(n + 2u, last), min(n + 3u, last)) * k4 + bBase;
-  for (var k = 0u; k < k4; k += LANES) {
-    let mine = min(k + lane, k4 - 1u);
-    var x: array<vec4f, R>;
-    for (var i = 0u; i < R; i++) { x[i] = a[aBase + min(row0 + i, u.M - 1u) * k4 + mine]; }
-    let steps = min(LANES, k4 - k);
-    for (var q = 0u; q < steps; q++) {
-      let t0 = weight4(row.x + k + q);
-      let t1 = weight4(row.y + k + q);
-      let t2 = weight4(row.z + k + q);
-      let t3 = weight4(row.w + k + q);
-      let b0 = vec4f(t0.x, t1.x, t2.x, t3.x);
-      let b1 = vec4f(t0.y, t1.y, t2.y, t3.y);
-      let b2 = vec4f(t0.z, t1.z, t2.z, t3.z);
-      let b3 = vec4f(t0.w, t1.w, t2.w, t3.w);
-      for (var i = 0u; i < R; i++) {
-        let s = subgroupShuffle(x[i], q);
-        sum[i] = fma(vec4f(s.w), b3, fma(vec4f(s.z), b2, fma(vec4f(s.y), b1, fma(vec4f(s.x), b0, sum[i]))));
-      }
-    }
-  }
-${LANE_TAIL}`,
-  });
-}
-
-export function laneNn(lanes: number, rows: number): KernelSpec {
-  return kernel(`nn.lane${lanes}.r${rows}`, "f32", "vector", {
-    constants: { LANES: lanes, R: rows },
-    workgroup: [lanes, 1, 1],
-    enables: ["subgroups"],
-    body: `${LANE_HEAD}
-  let n4 = u.N / 4u;
-  let column = bBase + min(n / 4u, n4 - 1u);
-  for (var k = 0u; k < k4; k += LANES) {
-    let mine = min(k + lane, k4 - 1u);
-    var x: array<vec4f, R>;
-    for (var i = 0u; i < R; i++) { x[i] = a[aBase + min(row0 + i, u.M - 1u) * k4 + mine]; }
-    let steps = min(LANES, k4 - k);
-    for (var q = 0u; q < steps; q++) {
-      let at = column + (k + q) * 4u * n4;
-      let b0 = weight4(at);
-      let b1 = weight4(at + n4);
-      let b2 = weight4(at + 2u * n4);
-      let b3 = weight4(at + 3u * n4);
-      for (var i = 0u; i < R; i++) {
-        let s = subgroupShuffle(x[i], q);
-        sum[i] = fma(vec4f(s.w), b3, fma(vec4f(s.z), b2, fma(vec4f(s.y), b1, fma(vec4f(s.x), b0, sum[i]))));
-      }
-    }
-  }
-${LANE_TAIL}`,
-  });
-}
-
-/** A lane holds 4 consecutive rows of A at each k, so one load of A serves 4 * LANES rows. */
-export function laneTn(lanes: number): KernelSpec {
-  return kernel(`tn.lane${lanes}`, "f32", "vector", {
-    constants: { LANES: lanes, R: lanes * 4 },
-    workgroup: [lanes, 1, 1],
-    enables: ["subgroups"],
-    body: `${LANE_HEAD}
-  let n4 = u.N / 4u;
-  let m4 = u.M / 4u;
-  let column = bBase + min(n / 4u, n4 - 1u);
-  let mine = aBase + min(row0 / 4u + lane, m4 - 1u);
-  for (var k = 0u; k < u.K; k++) {
-    let x = a[mine + k * m4];
-    let b0 = weight4(column + k * n4);
-    for (var l = 0u; l < LANES; l++) {
-      let s = subgroupShuffle(x, l);
-      sum[4u * l] = fma(vec4f(s.x), b0, sum[4u * l]);
-      sum[4u * l + 1u] = fma(vec4f(s.y), b0, sum[4u * l + 1u]);
-      sum[4u * l + 2u] = fma(vec4f(s.z), b0, sum[4u * l + 2u]);
-      sum[4u * l + 3u] = fma(vec4f(s.w), b0, sum[4u * l + 3u]);
-    }
-  }
-  // k4 belongs to the other layouts
-  _ = k4;
-${LANE_TAIL}`,
-  });
-}
-
-/** One row of A (greedy decoding) on a CPU adapter: a lane owns a column, so B streams through once. */
-export function laneRow(lanes: number, weight: WeightType): KernelSpec {
-  return kernel(`nt.lane${lanes}.gemv`, weight, "vector", {
-    constants: { LANES: lanes },
-    workgroup: [lanes, 1, 1],
-    enables: ["subgroups"],
-    body: /* wgsl */ `
-@compute fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let k4 = u.K / 4u;
-  let n = group.x * LANES + lane;
-  let aBase = group.z * (u.aBatch / 4u);
-  let row = group.z * (u.bBatch / 4u) + min(n, u.N - 1u) * k4;
-  var sum = vec4f();
-  for (var k = 0u; k < k4; k += LANES) {
-    let x = a[aBase + min(k + lane, k4 - 1u)];
-    let steps = min(LANES, k4 - k);
-    for (var q = 0u; q < steps; q++) { sum = fma(subgroupShuffle(x, q), weight4(row + k + q), sum); }
-  }
-  store(group.z, 0u, n, dot(sum, vec4f(1.0)));
-}
-`,
-  });
-}
-
-/**
  * Shared-memory tiles, for GPUs and for shapes that are not multiples of 4: 64 x 64 outputs a workgroup, 4 x 4 a
  * thread, 16 steps of K at a time (8 KiB of workgroup memory, 256 invocations: inside WebGPU's default limits).
  */
 export function tile(layout: Layout, weight: WeightType): KernelSpec {
-  return kernel(`${layout}.tile64`, weight, "scalar", {
+  return matmulKernel(`${layout}.tile64`, weight, "scalar", {
     constants: {
       A_ROW_MAJOR: layout !== "tn",
       B_ROW_MAJOR: layout !== "nt",
@@ -273,7 +154,7 @@ var<workgroup> tileB: array<f32, 1024>; // [STEP][TILE]
 
 /** 1-8 rows on a GPU (decoding): 64 threads share the K axis of 4 columns, then add up in workgroup memory. */
 export function fewRows(rows: number, weight: WeightType): KernelSpec {
-  return kernel(`nt.few.r${rows}`, weight, "vector", {
+  return matmulKernel(`nt.few.r${rows}`, weight, "vector", {
     constants: { R: rows },
     workgroup: [64, 1, 1],
     body: /* wgsl */ `

@@ -1,0 +1,163 @@
+import type { KernelSpec } from "../../runtime/kernel.js";
+import { matmulKernel } from "./matmul.wgsl.js";
+import type { WeightType } from "./weight.wgsl.js";
+
+/*
+ * Lane kernels, for CPU adapters: a workgroup is one subgroup, a lane owns 4 columns of R rows in registers; no shared
+ * memory, no barrier. A load costs a lane the same whether it is uniform or not, so each lane loads other rows of A and
+ * the lanes hand them round. Which lane is asked must be known when the loop is unrolled: then a shuffle is one
+ * broadcast, and that alone was worth 1.4-1.7x. 45-60 GFLOP/s on lavapipe with two cores, against 4-6 of the tiles.
+ * All of B's loads stand before the chained fma, and a sum takes 4 steps of K at once: both spare moves of the sums.
+ */
+
+const HEAD = /* wgsl */ `
+@compute fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+  let n = (group.x * LANES + lane) * 4u;
+  let row0 = group.y * R;
+  let aBase = group.z * (u.aBatch / 4u);
+  let bBase = group.z * (u.bBatch / 4u);
+  var tile: array<vec4f, R>;
+`;
+
+/**
+ * The sums come here in an array that a loop of unknown length can index: unrolled, the activations would stand there R
+ * times, and lavapipe would need 10-17 s for the kernel instead of 1.
+ */
+const TAIL = /* wgsl */ `
+  var scale4: vec4f;
+  var bias4: vec4f;
+  for (var j = 0u; j < 4u; j++) {
+    scale4[j] = columnScale(min(n + j, u.N - 1u));
+    bias4[j] = columnBias(min(n + j, u.N - 1u));
+  }
+  let rows = min(R, u.M - row0);
+  for (var i = 0u; i < rows; i++) { store4(group.z, row0 + i, n, tile[i] * scale4 + bias4); }
+}
+`;
+
+/** Weights [N,K]: a lane reads 4 steps of K of its 4 columns and turns the square in registers, which is only naming. */
+export function laneNt(lanes: number, rows: number, weight: WeightType): KernelSpec {
+  return laneRows("nt", lanes, rows, weight, {
+    before: /* wgsl */ `
+  let last = u.N - 1u;
+  let row = vec4u(min(n, last), min(n + 1u, last), min(n + 2u, last), min(n + 3u, last)) * k4 + bBase;`,
+    load: /* wgsl */ `
+    let t0 = weight4(row.x + k);
+    let t1 = weight4(row.y + k);
+    let t2 = weight4(row.z + k);
+    let t3 = weight4(row.w + k);
+    let b0 = vec4f(t0.x, t1.x, t2.x, t3.x);
+    let b1 = vec4f(t0.y, t1.y, t2.y, t3.y);
+    let b2 = vec4f(t0.z, t1.z, t2.z, t3.z);
+    let b3 = vec4f(t0.w, t1.w, t2.w, t3.w);`,
+  });
+}
+
+export function laneNn(lanes: number, rows: number): KernelSpec {
+  return laneRows("nn", lanes, rows, "f32", {
+    before: /* wgsl */ `
+  let n4 = u.N / 4u;
+  let column = bBase + min(n / 4u, n4 - 1u);`,
+    load: /* wgsl */ `
+    let at = column + k * 4u * n4;
+    let b0 = weight4(at);
+    let b1 = weight4(at + n4);
+    let b2 = weight4(at + 2u * n4);
+    let b3 = weight4(at + 3u * n4);`,
+  });
+}
+
+/**
+ * A [M,K]: a lane holds 4 steps of K of every LANES-th row, so one load of A serves LANES rows. Those rows are a chunk,
+ * and chunks are written out, because lavapipe unrolls no loop (nor nest of loops) of more than 32 turns.
+ */
+function laneRows(
+  layout: "nn" | "nt",
+  lanes: number,
+  rows: number,
+  weight: WeightType,
+  b: { readonly before: string; readonly load: string },
+): KernelSpec {
+  const firsts = Array.from({ length: Math.ceil(rows / lanes) }, (_, c) => c * lanes);
+  const chunks = (code: (c: number, first: number, size: number) => string) =>
+    firsts.map((first, c) => code(c, first, Math.min(lanes, rows - first))).join("");
+  const rowsOfA = (c: number, first: number, size: number) => /* wgsl */ `
+  let a${c} = aBase + min(row0 + ${first}u + lane, u.M - 1u) * k4;
+  var sum${c}: array<vec4f, ${size}>;`;
+  const load = (c: number) => /* wgsl */ `
+    let x${c} = a[a${c} + k];`;
+  const multiply = (c: number, _: number, size: number) => /* wgsl */ `
+    for (var l = 0u; l < ${size}u; l++) {
+      let s = subgroupShuffle(x${c}, l);
+      sum${c}[l] = fma(vec4f(s.w), b3, fma(vec4f(s.z), b2, fma(vec4f(s.y), b1, fma(vec4f(s.x), b0, sum${c}[l]))));
+    }`;
+  const gather = (c: number, first: number, size: number) => /* wgsl */ `
+  for (var l = 0u; l < ${size}u; l++) { tile[${first}u + l] = sum${c}[l]; }`;
+  return matmulKernel(`${layout}.lane${lanes}.r${rows}`, weight, "vector", {
+    constants: { LANES: lanes, R: rows },
+    workgroup: [lanes, 1, 1],
+    enables: ["subgroups"],
+    body: `${HEAD}
+  let k4 = u.K / 4u;${b.before}${chunks(rowsOfA)}
+  for (var k = 0u; k < k4; k++) {${chunks(load)}${b.load}${chunks(multiply)}
+  }${chunks(gather)}${TAIL}`,
+  });
+}
+
+/** A [K,M]: a lane holds 4 consecutive rows of A at each step of K, so one load of A serves 4 * LANES rows. */
+export function laneTn(lanes: number): KernelSpec {
+  const steps = [0, 1, 2, 3];
+  const load = (q: number) => /* wgsl */ `
+    let k${q} = min(k + ${q}u, u.K - 1u);
+    let x${q} = a[mine + k${q} * m4];
+    let b${q} = select(vec4f(), weight4(column + k${q} * n4), k + ${q}u < u.K);`;
+  const multiply = (row: string, j: number) => /* wgsl */ `
+      sum[l][${j}] = fma(vec4f(s3.${row}), b3, fma(vec4f(s2.${row}), b2,
+        fma(vec4f(s1.${row}), b1, fma(vec4f(s0.${row}), b0, sum[l][${j}]))));`;
+  return matmulKernel(`tn.lane${lanes}`, "f32", "vector", {
+    constants: { LANES: lanes, R: lanes * 4 },
+    workgroup: [lanes, 1, 1],
+    enables: ["subgroups"],
+    body: `${HEAD}
+  let n4 = u.N / 4u;
+  let m4 = u.M / 4u;
+  let column = bBase + min(n / 4u, n4 - 1u);
+  let mine = aBase + min(row0 / 4u + lane, m4 - 1u);
+  var sum: array<array<vec4f, 4>, LANES>;
+  for (var k = 0u; k < u.K; k += 4u) {${steps.map(load).join("")}
+    for (var l = 0u; l < LANES; l++) {
+      let s0 = subgroupShuffle(x0, l);
+      let s1 = subgroupShuffle(x1, l);
+      let s2 = subgroupShuffle(x2, l);
+      let s3 = subgroupShuffle(x3, l);${["x", "y", "z", "w"].map(multiply).join("")}
+    }
+  }
+  for (var l = 0u; l < LANES; l++) {
+    for (var j = 0u; j < 4u; j++) { tile[4u * l + j] = sum[l][j]; }
+  }${TAIL}`,
+  });
+}
+
+/** One row of A (greedy decoding) on a CPU adapter: a lane owns a column, so B streams through once. */
+export function laneRow(lanes: number, weight: WeightType): KernelSpec {
+  return matmulKernel(`nt.lane${lanes}.gemv`, weight, "vector", {
+    constants: { LANES: lanes },
+    workgroup: [lanes, 1, 1],
+    enables: ["subgroups"],
+    body: /* wgsl */ `
+@compute fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+  let k4 = u.K / 4u;
+  let n = group.x * LANES + lane;
+  let aBase = group.z * (u.aBatch / 4u);
+  let row = group.z * (u.bBatch / 4u) + min(n, u.N - 1u) * k4;
+  var sum = vec4f();
+  for (var k = 0u; k < k4; k += LANES) {
+    let x = a[aBase + min(k + lane, k4 - 1u)];
+    let steps = min(LANES, k4 - k);
+    for (var q = 0u; q < steps; q++) { sum = fma(subgroupShuffle(x, q), weight4(row + k + q), sum); }
+  }
+  store(group.z, 0u, n, dot(sum, vec4f(1.0)));
+}
+`,
+  });
+}

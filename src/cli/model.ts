@@ -1,9 +1,8 @@
 import type { Command } from "commander";
-import { ClipCap } from "../models/clipcap.js";
+import type { ClipCap } from "../models/clipcap.js";
 import type { WeightDType } from "../models/weights.js";
 import { DEFAULT_MODEL, modelFolder } from "../node/model.js";
 import type { Device } from "../runtime/device.js";
-import { chooseDevice } from "./device.js";
 import type { CommonOptions } from "./options.js";
 import type { Screen } from "./screen.js";
 import { stopSignal } from "./stop.js";
@@ -30,6 +29,8 @@ export function withModelOptions(command: Command): Command {
 export async function openModel(options: ModelOptions, screen: Screen): Promise<{ device: Device; model: ClipCap }> {
   const folder = await modelFolder(options.model);
   screen.progress("opening the device");
+  // Only now: a search that needs no device does not wait 0.1 s for the models' code.
+  const [{ ClipCap }, { chooseDevice }] = await Promise.all([import("../models/clipcap.js"), import("./device.js")]);
   const device = await chooseDevice(options.device);
   try {
     const model = await ClipCap.load(device, folder, {

@@ -58,47 +58,47 @@ async function expand(path: string, files: Set<string>, errors: ClipCapError[]):
 async function filesOf(path: string): Promise<string[]> {
   const info = path === "" ? undefined : await kindOf(path);
   if (info === "file") return [path];
+  const found = new Set<string>();
   if (info === "folder") {
-    const found = await search(path, ["**"], 0);
-    if (found.length > 0) return found;
+    await search(path, ["**"], 0, found);
+    if (found.size > 0) return [...found].sort();
     throw new ClipCapError("not-found", `${path} has no images in it (JPEG, PNG, WebP, GIF, AVIF, TIFF, SVG).`);
   }
   if (!isGlob(path)) throw new ClipCapError("not-found", `${path || '""'} does not exist; check the path.`);
-  const found = new Set<string>();
   for (const pattern of expandBraces(path)) {
     const root = pattern.startsWith("/") ? "/" : "";
     const parts = pattern.split("/").filter((part) => part !== "");
-    for (const file of await search(root, parts, 0)) found.add(file);
+    await search(root, parts, 0, found);
   }
   if (found.size > 0) return [...found].sort();
   throw new ClipCapError("not-found", `${path} matches no file; check the pattern.`);
 }
 
-/** Files below `folder` that fit the rest of a pattern, sorted. */
-async function search(folder: string, parts: readonly string[], depth: number): Promise<string[]> {
+/** Adds the files below `folder` that fit the rest of a pattern to `found`. */
+async function search(folder: string, parts: readonly string[], depth: number, found: Set<string>): Promise<void> {
   const [part, ...rest] = parts;
-  if (part === undefined || depth > MAX_DEPTH) return [];
-  if (part !== "**" && !isGlob(part)) return follow(join(folder, part), rest, depth);
-  const found: string[] = part === "**" && rest.length > 0 ? await search(folder, rest, depth) : [];
-  for (const entry of await list(folder)) {
-    const path = join(folder, entry.name);
+  if (part === undefined || depth > MAX_DEPTH) return;
+  if (part !== "**" && !isGlob(part)) return follow(join(folder, part), rest, depth, found);
+  if (part === "**" && rest.length > 0) await search(folder, rest, depth, found);
+  const entries = await list(folder);
+  const inside = join(folder, "x").slice(0, -1); // joined once: each name by itself takes 0.2 s for 100,000
+  for (const entry of entries) {
+    const path = inside + entry.name;
     if (part !== "**") {
-      if (matchesName(entry.name, part)) for (const file of await follow(path, rest, depth)) found.push(file);
+      if (matchesName(entry.name, part)) await follow(path, rest, depth, found);
     } else if (!entry.name.startsWith(".")) {
       // Waiting for what is known already would take a third of the time of a folder of 100,000.
       const kind = entry.isSymbolicLink() ? await kindOfLink(path) : kindOfEntry(entry);
-      // One by one: as arguments of one call, 130,000 overflow the stack.
-      if (kind === "folder") for (const file of await search(path, parts, depth + 1)) found.push(file);
-      else if (kind === "file" && rest.length === 0 && IMAGE_EXTENSIONS.test(entry.name)) found.push(path);
+      if (kind === "folder") await search(path, parts, depth + 1, found);
+      else if (kind === "file" && rest.length === 0 && IMAGE_EXTENSIONS.test(entry.name)) found.add(path);
     }
   }
-  return [...new Set(found)].sort();
 }
 
 /** What lies at a path that fitted one part of a pattern: a file where the pattern ends, a folder before. */
-async function follow(path: string, rest: readonly string[], depth: number): Promise<string[]> {
-  if (rest.length > 0) return search(path, rest, depth + 1);
-  return (await kindOf(path)) === "file" ? [path] : [];
+async function follow(path: string, rest: readonly string[], depth: number, found: Set<string>): Promise<void> {
+  if (rest.length > 0) return search(path, rest, depth + 1, found);
+  if ((await kindOf(path)) === "file") found.add(path);
 }
 
 async function list(folder: string): Promise<Dirent[]> {

@@ -26,6 +26,13 @@ export async function clipDigest(folder: ModelFolder): Promise<string> {
   return digest(folder, partFiles((await readManifest(folder)).clip));
 }
 
+/** The files that `clipDigest` reads, relative to the folder. */
+export async function clipFiles(folder: ModelFolder): Promise<string[]> {
+  const files = partFiles((await readManifest(folder)).clip);
+  const there = await Promise.all(files.map((file) => folder.has(file)));
+  return files.filter((_, i) => there[i]);
+}
+
 function partFiles(part: string): string[] {
   return PART_FILES.map((file) => (part === "." ? file : `${part}/${file}`));
 }

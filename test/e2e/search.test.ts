@@ -24,8 +24,11 @@ beforeAll(async () => {
   }
 });
 
-const shards = () =>
-  readdirSync(join(folder, "cache"), { recursive: true }).filter((name) => `${name}`.endsWith(".safetensors"));
+/** Files of images' vectors; those of questions lie in a folder of their own. */
+const shards = (of = "images") =>
+  readdirSync(join(folder, "cache"), { recursive: true })
+    .map((name) => `${name}`)
+    .filter((name) => name.endsWith(".safetensors") && name.includes("/words/") === (of === "words"));
 const ranked = (lines: readonly string[]) => lines.map((line) => JSON.parse(line) as { file: string; score: number });
 
 describe("clipcap search", () => {
@@ -66,6 +69,17 @@ describe("clipcap search", () => {
     expect((await clipcap(args)).stdout).not.toContain("new.png");
   });
 
+  it("answers a question that was asked before without a device", async () => {
+    const args = ["search", "a dog in the snow", photos, ...cache, "--json"];
+    const first = await clipcap(args);
+    expect(shards("words").length).toBe(1);
+    const again = await clipcap([...args, "--device", "no such device"]);
+    expect([again.exitCode, again.stdout]).toEqual([0, first.stdout]);
+    const other = await clipcap(["search", "a beach", photos, ...cache, "--device", "no such device"]);
+    expect([other.exitCode, other.stdout]).toEqual([1, ""]);
+    expect(other.stderr).toContain("no adapter is called no such device");
+  });
+
   it("finds images like another and writes a page", async () => {
     const page = join(folder, "found.html");
     const like = join(photos, "white-dog-snow.png");
@@ -95,8 +109,7 @@ describe("clipcap search", () => {
   it("says so when the cache holds what it did not write", async () => {
     const other = join(folder, "other");
     cpSync(join(folder, "cache"), other, { recursive: true });
-    const [shard] = readdirSync(other, { recursive: true }).filter((name) => `${name}`.endsWith(".safetensors"));
-    writeFileSync(join(other, `${shard}`), "nothing");
+    writeFileSync(join(other, shards()[0]!), "nothing");
     const ran = await clipcap(["search", "a dog", photos, "--cache", other]);
     expect([ran.exitCode, ran.stdout]).toEqual([1, ""]);
     expect(ran.stderr).toContain("is damaged; delete it, and its images are embedded again");

@@ -24,8 +24,16 @@ const open = (model = MODEL) => EmbeddingCache.open(folder, model);
 const failure = (promise: Promise<unknown>) =>
   promise.then(
     () => "it did not fail",
-    (error) => `${error.code}: ${error.message.replaceAll(`${folder}/`, "").replace(/\d{6}-[0-9a-f]{8}/, "SHARD")}`,
+    (error) =>
+      `${error.code}: ${error.message.replaceAll(`${folder}/`, "").replace(/\d{6}-[0-9a-f]{8}\.rows/, "SHARD")}`,
   );
+
+/** The first number, which stands behind the header. */
+function withNaN(shard: Buffer): Buffer {
+  const copy = Buffer.from(shard);
+  copy.writeFloatLE(Number.NaN, 8 + Number(shard.readBigUInt64LE(0)));
+  return copy;
+}
 
 describe("EmbeddingCache", () => {
   test("what was added is there after opening again, to the bit", async () => {
@@ -52,6 +60,18 @@ describe("EmbeddingCache", () => {
       expect(each.get("a", "old")).toBeUndefined();
       expect(each.get("a", "new")![0]).toBe(7);
       expect(each.table()).toEqual({ ids: ["a", "b"], vectors: Float32Array.of(7, 7.5, -7, 2, 2.5, -2) });
+    }
+  });
+
+  test("of an id that occurs twice in one shard the later row counts", async () => {
+    const cache = await open();
+    await cache.add([entry("a", 1, "old"), entry("b", 2), entry("a", 7, "new"), entry("c", 3)]);
+    for (const each of [cache, await open()]) {
+      expect([each.get("a", "old"), each.row("c", "s")]).toEqual([undefined, 2]);
+      expect(each.table()).toEqual({
+        ids: ["a", "b", "c"],
+        vectors: Float32Array.of(7, 7.5, -7, 2, 2.5, -2, 3, 3.5, -3),
+      });
     }
   });
 
@@ -118,11 +138,8 @@ describe("EmbeddingCache", () => {
     const whole = await readFile(path);
     const cases: [what: string, damage: () => Promise<void>][] = [
       ["cut short", () => truncate(path, whole.length - 4)],
-      ["NaN", () => writeFile(path, Buffer.concat([whole.subarray(0, -4), Buffer.from([0, 0, 192, 127])]))],
-      [
-        "do not fit",
-        () => writeFile(path, Buffer.from(whole.toString("latin1").replace('\\"a\\",', "      "), "latin1")),
-      ],
+      ["NaN", () => writeFile(path, withNaN(whole))],
+      ["do not fit", () => writeFile(path, Buffer.from(whole.toString("latin1").replace('"a",', "    "), "latin1"))],
       ["no safetensors file", () => writeFile(path, "")],
     ];
     for (const [what, damage] of cases) {

@@ -8,8 +8,12 @@ import { type ModelOptions, openModel, withModelOptions } from "./model.js";
 import { collect, numeric, withCommonOptions } from "./options.js";
 import { Screen } from "./screen.js";
 import { stopSignal } from "./stop.js";
+import { openTracing, type TraceOptions, withTraceOption } from "./trace.js";
 
-type Options = ModelOptions & ImageOptions & Omit<CaptionOptions, "signal"> & { readonly greedy?: boolean };
+type Options = ModelOptions &
+  ImageOptions &
+  TraceOptions &
+  Omit<CaptionOptions, "signal"> & { readonly greedy?: boolean };
 
 const EXAMPLES = `
 Examples:
@@ -67,29 +71,34 @@ export function addCaption(program: Command): void {
   command.options
     .find((option) => option.long === "--greedy")
     ?.conflicts(["beam", "topP", "topK", "temperature", "num"]);
-  withCommonOptions(withModelOptions(command));
+  withTraceOption(withCommonOptions(withModelOptions(command)).optionsGroup("Output:"));
 }
 
 async function caption(args: readonly string[], options: Options): Promise<void> {
   const how: CaptionOptions = { ...captionOptions(options), signal: stopSignal };
   checkUsage(how);
   const screen = new Screen(options);
+  const tracing = await openTracing(options);
   const { files, errors } = await imageFiles(args, process.stdin);
   for (const error of errors) screen.complain(error);
   if (files.length === 0) return;
-  const opening = openModel(options, screen);
+  const opening = openModel(options, screen, tracing);
   const preprocessing = opening.then(({ model }) => model.preprocessing);
-  const batches = imageBatches(files, batchSize(how), preprocessing, options, (error) => screen.complain(error));
+  const complain = (error: unknown) => screen.complain(error);
+  const batches = imageBatches(files, batchSize(how), preprocessing, options, complain, tracing.phase);
   try {
     const { model } = await opening;
     screen.progress("compiling kernels (the driver keeps them for next time)");
     let done = 0;
     for await (const batch of batches) {
-      if (streams(files, options)) await streamOne(model, batch.files[0]!, batch.images[0]!, how, screen);
-      else await captionBatch(model, batch, how, options, screen);
+      const work = streams(files, options)
+        ? () => streamOne(model, batch.files[0]!, batch.images[0]!, how, screen)
+        : () => captionBatch(model, batch, how, options, screen);
+      await tracing.phase(`caption ${batch.images.length} images`, work);
       done += batch.images.length;
       if (done < files.length) screen.progress("captioning", done, files.length);
     }
+    await tracing.write(screen);
   } finally {
     screen.idle();
     await opening.then(

@@ -1,4 +1,4 @@
-import { openDevice } from "../node/dawn.js";
+import { type NodeDeviceOptions, openDevice } from "../node/dawn.js";
 import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 
@@ -7,18 +7,18 @@ import { ClipCapError } from "../runtime/errors.js";
  * integrated, or a part of an adapter's name.
  * @throws ClipCapError `no-adapter` when there is no such device.
  */
-export async function chooseDevice(which: string): Promise<Device> {
+export async function chooseDevice(which: string, options: NodeDeviceOptions = {}): Promise<Device> {
   switch (which) {
     case "auto":
-      return openDevice();
+      return openDevice(options);
     case "cpu":
-      return openDevice({ forceFallbackAdapter: true });
+      return openDevice({ ...options, forceFallbackAdapter: true });
     case "discrete":
-      return notCpu(which, await openDevice({ powerPreference: "high-performance" }));
+      return notCpu(which, await openDevice({ ...options, powerPreference: "high-performance" }));
     case "integrated":
-      return notCpu(which, await openDevice({ powerPreference: "low-power" }));
+      return notCpu(which, await openDevice({ ...options, powerPreference: "low-power" }));
     default:
-      return deviceNamed(which);
+      return deviceNamed(which, options);
   }
 }
 
@@ -32,9 +32,9 @@ function notCpu(which: string, device: Device): Device {
   );
 }
 
-async function deviceNamed(name: string): Promise<Device> {
+async function deviceNamed(name: string, options: NodeDeviceOptions): Promise<Device> {
   try {
-    return await openDevice({ toggles: [`adapter=${name}`] });
+    return await openDevice({ ...options, toggles: [`adapter=${name}`] });
   } catch (cause) {
     const names = [...String(cause).matchAll(/name: '([^']*)'/g)].map((match) => match[1]);
     if (names.length === 0) return openDevice(); // its error says how to get one

@@ -1,11 +1,10 @@
-import { constants } from "node:fs";
-import { access, readFile, stat } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
 import type { Command } from "commander";
 import { imageFiles } from "../data/files.js";
 import { ClipCapError } from "../runtime/errors.js";
 import { arrayEntry, writeSafetensors } from "../weights/node-safetensors.js";
-import { fileError } from "../weights/node-source.js";
+import { checkWritable, fileError } from "../weights/node-source.js";
 import { type ImageOptions, imageBatches } from "./images.js";
 import { type ModelOptions, openModel, withModelOptions } from "./model.js";
 import { numeric, withCommonOptions } from "./options.js";
@@ -96,21 +95,6 @@ async function embed(args: readonly string[], options: Options): Promise<void> {
       ({ device }) => device.close(),
       () => {},
     );
-  }
-}
-
-/** What can be known to be in the way of the result before hours of work. */
-async function checkWritable(out: string): Promise<void> {
-  for (let path = resolve(out); ; path = dirname(path)) {
-    const info = await stat(path).catch(() => undefined);
-    if (path === resolve(out) ? info?.isDirectory() : info && !info.isDirectory()) {
-      const what = info?.isDirectory() ? "a folder; give a file" : "no folder; give another path";
-      throw new ClipCapError("io", `${out} cannot be written: ${path} is ${what}`);
-    }
-    if (!info?.isDirectory() && path !== dirname(path)) continue;
-    return access(path, constants.W_OK).catch((cause) => {
-      throw fileError(path, cause);
-    });
   }
 }
 

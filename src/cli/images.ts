@@ -3,6 +3,7 @@ import { decodeImage } from "../data/image/decode-node.js";
 import { type CropConvention, type Preprocessing, resizeAndCrop } from "../data/image/preprocess.js";
 import type { RgbImage } from "../data/image/rgb.js";
 import { ClipCapError } from "../runtime/errors.js";
+import { type Phase, untraced } from "../runtime/trace.js";
 import { stopSignal } from "./stop.js";
 
 /** A photo of 12 megapixels takes 36 MB until it is scaled down; libuv decodes four at once. */
@@ -31,15 +32,22 @@ export function imageBatches(
   preprocessing: Promise<Preprocessing>,
   options: ImageOptions,
   complain: (error: unknown) => void,
+  phase: Phase = untraced,
 ): AsyncGenerator<ImageBatch> {
   preprocessing.catch(() => {}); // the caller hears of it where the model is loaded
   const ahead = { ahead: size + DECODED_AT_ONCE, atOnce: DECODED_AT_ONCE };
-  const opened = mapAhead(files, ahead, (file) => open(file, preprocessing, options));
+  const opened = mapAhead(files, ahead, (file) => open(file, preprocessing, options, phase));
   return inBatches(opened, size, complain);
 }
 
-async function open(file: string, preprocessing: Promise<Preprocessing>, options: ImageOptions): Promise<Opened> {
-  const decoded = await decodeImage(file, options).catch((error: unknown) => ({ error }));
+async function open(
+  file: string,
+  preprocessing: Promise<Preprocessing>,
+  options: ImageOptions,
+  phase: Phase,
+): Promise<Opened> {
+  const decode = () => decodeImage(file, options);
+  const decoded = await phase(`decode ${file}`, decode, "images").catch((error: unknown) => ({ error }));
   if ("error" in decoded) return { file, ...decoded };
   const target = await preprocessing;
   try {

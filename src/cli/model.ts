@@ -6,6 +6,7 @@ import type { Device } from "../runtime/device.js";
 import type { CommonOptions } from "./options.js";
 import type { Screen } from "./screen.js";
 import { stopSignal } from "./stop.js";
+import { NO_TRACING, type Tracing } from "./trace.js";
 
 /** Options of commands that run a model. */
 export interface ModelOptions extends CommonOptions {
@@ -26,18 +27,25 @@ export function withModelOptions(command: Command): Command {
 }
 
 /** Opens the device and loads the model; closing the device frees both. */
-export async function openModel(options: ModelOptions, screen: Screen): Promise<{ device: Device; model: ClipCap }> {
+export async function openModel(
+  options: ModelOptions,
+  screen: Screen,
+  { device: how, attach, phase }: Tracing = NO_TRACING,
+): Promise<{ device: Device; model: ClipCap }> {
   const folder = await modelFolder(options.model);
   screen.progress("opening the device");
   // Only now: a search that needs no device does not wait 0.1 s for the models' code.
   const [{ ClipCap }, { chooseDevice }] = await Promise.all([import("../models/clipcap.js"), import("./device.js")]);
-  const device = await chooseDevice(options.device);
+  const device = await phase("open device", () => chooseDevice(options.device, how));
   try {
-    const model = await ClipCap.load(device, folder, {
-      dtype: options.dtype,
-      signal: stopSignal,
-      onProgress: ({ loaded, total }) => screen.progress(`loading ${options.model}`, loaded, total),
-    });
+    await attach(device);
+    const load = () =>
+      ClipCap.load(device, folder, {
+        dtype: options.dtype,
+        signal: stopSignal,
+        onProgress: ({ loaded, total }) => screen.progress(`loading ${options.model}`, loaded, total),
+      });
+    const model = await phase(`load ${options.model}`, load);
     return { device, model };
   } catch (error) {
     device.close();

@@ -8,6 +8,7 @@ import { SCENES } from "../train/node-networks.js";
 import { type JsonObject, parseJsonObject } from "../weights/json-fields.js";
 import { fileError } from "../weights/node-source.js";
 import type { CommonOptions } from "./options.js";
+import type { TraceOptions } from "./trace.js";
 
 /** Flags that stand for fields of a configuration (docs/training.md). */
 export interface ConfigFlags {
@@ -36,7 +37,7 @@ export interface ConfigFlags {
   readonly compat?: boolean;
 }
 
-export interface TrainFlags extends CommonOptions, ConfigFlags {
+export interface TrainFlags extends CommonOptions, ConfigFlags, TraceOptions {
   readonly out?: string;
   readonly resume?: boolean;
   readonly dryRun?: boolean;
@@ -158,7 +159,7 @@ function isObject(value: unknown): value is JsonObject {
 }
 
 /** One sentence for flags that contradict each other. @throws ClipCapError `bad-usage` */
-export function checkFlags({ out, resume, dryRun, json, quiet, device, ...config }: TrainFlags): void {
+export function checkFlags({ out, resume, dryRun, json, quiet, device, trace, ...config }: TrainFlags): void {
   const [given] = Object.keys(config);
   if (resume && given !== undefined) {
     const flag = `--${given.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
@@ -167,6 +168,8 @@ export function checkFlags({ out, resume, dryRun, json, quiet, device, ...config
       `--resume goes on with the configuration of the run; leave ${flag} out, or edit config.json in --out`,
     );
   }
+  if (dryRun && trace !== undefined)
+    throw new ClipCapError("bad-usage", "--dry-run runs nothing that --trace could show; leave one of them out");
   const { epochs, steps, clip, gpt2, model, mapper, clipLength, layers, data, images, format } = config;
   if (epochs !== undefined && steps !== undefined)
     throw new ClipCapError("bad-usage", "give --epochs or --steps, not both");

@@ -22,6 +22,7 @@ import { numeric, withCommonOptions } from "./options.js";
 import { planTable } from "./plan-table.js";
 import { Screen } from "./screen.js";
 import { stopSignal, waitForTheEnd } from "./stop.js";
+import { openTracing, type Tracing, withTraceOption } from "./trace.js";
 import { checkFlags, configFrom, type TrainFlags, withConfigOptions } from "./train-config.js";
 
 const EXAMPLES = `
@@ -46,7 +47,7 @@ export function addTrain(program: Command): void {
     .option("--dry-run", "say what the run would take, and end");
   withConfigOptions(command, numeric);
   command.addHelpText("after", EXAMPLES).action(trainCommand);
-  withCommonOptions(command);
+  withTraceOption(withCommonOptions(command).optionsGroup("Output:"));
 }
 
 async function trainCommand(flags: TrainFlags): Promise<void> {
@@ -55,9 +56,10 @@ async function trainCommand(flags: TrainFlags): Promise<void> {
   try {
     if (flags.dryRun) return await dryRun(flags, screen);
     if (flags.out === undefined) throw new ClipCapError("bad-usage", "--out is missing; name a folder for the run");
+    const tracing = await openTracing(flags);
     const run = await RunFolder.take(flags.out);
     try {
-      await trainIn(run, flags, screen);
+      await trainIn(run, flags, tracing, screen);
     } finally {
       run.release();
     }
@@ -119,12 +121,13 @@ async function newConfig(flags: TrainFlags): Promise<{ json: JsonObject; config:
   return configFrom(flags);
 }
 
-function trainIn(run: RunFolder, flags: TrainFlags, screen: Screen): Promise<void> {
+function trainIn(run: RunFolder, flags: TrainFlags, tracing: Tracing, screen: Screen): Promise<void> {
   return withOpened(flags, screen, async (opened) => {
     screen.progress("opening the device");
-    const device = await chooseDevice(flags.device);
+    const device = await tracing.phase("open device", () => chooseDevice(flags.device, tracing.device));
     try {
-      const prepared = await prepare(device, opened, screen);
+      await tracing.attach(device);
+      const prepared = await tracing.phase("look at the pictures", () => prepare(device, opened, screen));
       screen.progress("compiling kernels (the driver keeps them for next time)");
       const outcome = await train(device, {
         ...opened,
@@ -132,6 +135,7 @@ function trainIn(run: RunFolder, flags: TrainFlags, screen: Screen): Promise<voi
         run,
         resume: flags.resume ?? false,
         signal: stopSignal,
+        phase: tracing.phase,
         onBegin: ({ cutCaptions: n }) => {
           waitForTheEnd();
           if (n > 0) screen.note(`captions longer than GPT-2 has positions for are cut: ${n}`);
@@ -140,6 +144,7 @@ function trainIn(run: RunFolder, flags: TrainFlags, screen: Screen): Promise<voi
           screen.progress("training", step, total, `${Math.round(tokens)} tokens/s, ${images.toFixed(1)} images/s`),
         onLine: (line) => show(line, flags, screen),
       });
+      await tracing.write(screen);
       await report(run, screen);
       finish(outcome, flags, screen);
     } finally {

@@ -29,9 +29,13 @@ export async function nodeGpu(toggles: readonly string[] = []): Promise<GPU> {
   return gpu;
 }
 
+/** Dawn rounds timestamps to 65 µs, longer than most kernels take, unless this is among its toggles. */
+const EXACT_TIMESTAMPS = "disable-dawn-features=timestamp_quantization";
+
 /** Opens a device in Node. @throws ClipCapError `no-adapter`. */
 export async function openDevice(options: NodeDeviceOptions = {}): Promise<Device> {
-  const gpu = await nodeGpu(options.toggles);
+  const { toggles = [], timestamps } = options;
+  const gpu = await nodeGpu(timestamps ? [...toggles, EXACT_TIMESTAMPS] : toggles);
   // Dawn gives Mesa's CPU driver as fallback only after an ordinary request has found it (webgpu 0.6.2).
   if (options.forceFallbackAdapter) await gpu.requestAdapter();
   return Device.open(gpu, { whileWaiting: sleepBetweenPolls, hostMemory: hostMemory(), ...options });

@@ -4,13 +4,16 @@ import { type CompiledKernel, compileKernel, type KernelSpec, wgsl } from "./ker
 import { probeLanes } from "./lanes.js";
 import { isOutOfMemory, MemoryLedger, type MemoryReport, megabytes } from "./memory.js";
 import { planningGpu } from "./planning.js";
-import { type DType, elements, type Part, rowBytes, storageBytes, Tensor } from "./tensor.js";
+import { type DType, elements, type Part, rowBytes, storageBytes, Tensor, type TensorOptions } from "./tensor.js";
+import type { Recorder } from "./trace.js";
 
 export interface DeviceOptions {
   /** `max` (default) asks for all that the adapter offers; `default` keeps to WebGPU's guaranteed limits. */
   readonly limits?: "max" | "default";
-  /** `none` leaves every optional feature off: no subgroups, no timestamps. */
+  /** `none` leaves every optional feature off. */
   readonly features?: "all" | "none";
+  /** Ask for timestamps, for traces and benchmarks. */
+  readonly timestamps?: boolean;
   readonly powerPreference?: GPUPowerPreference;
   /** Take the software driver even where there is a GPU. */
   readonly forceFallbackAdapter?: boolean;
@@ -52,6 +55,8 @@ export class Device {
   readonly limits: DeviceLimits;
   /** Lanes of the fixed-size subgroup (4 or 8) on which the lane kernels were proved right, else 0. */
   lanes = 0;
+  /** Is told of every dispatch, while somebody traces. */
+  recorder: Recorder | undefined;
   private readonly ledger: MemoryLedger;
   private readonly kernels = new Map<string, { code: string; compiled: Promise<CompiledKernel> }>();
   private readonly staging = new Map<number, GPUBuffer[]>();
@@ -98,7 +103,7 @@ export class Device {
           "npm run setup does it in a clone)",
       );
     }
-    const wanted = ["subgroups", "timestamp-query"] as const;
+    const wanted: GPUFeatureName[] = options.timestamps ? ["subgroups", "timestamp-query"] : ["subgroups"];
     const gpuDevice = await adapter.requestDevice({
       label: "clipcap",
       requiredFeatures: options.features === "none" ? [] : wanted.filter((f) => adapter.features.has(f)),
@@ -120,10 +125,6 @@ export class Device {
     const device = new Device(planningGpu(like.gpu.limits), like.adapter, {});
     device.lanes = like.lanes;
     return device;
-  }
-
-  get hasTimestamps(): boolean {
-    return this.gpu.features.has("timestamp-query");
   }
 
   /** Four zeros, for bindings that a kernel has but a call leaves out. */
@@ -381,14 +382,6 @@ export class Device {
   private invalid(message: string): void {
     if (this.shortages.size === 0) this.fail(new ClipCapError("validation", message));
   }
-}
-
-export interface TensorOptions {
-  /** The label under which `memory()` counts it; default: its own. */
-  readonly account?: string;
-  readonly scale?: Tensor;
-  /** Also allocates its gradient. */
-  readonly requiresGrad?: boolean;
 }
 
 function padTo4(bytes: Uint8Array<ArrayBufferLike>): Uint8Array<ArrayBuffer> {

@@ -1,12 +1,13 @@
 import type { Arenas } from "./arenas.js";
 import type { Device } from "./device.js";
 import { ClipCapError } from "./errors.js";
-import { type KernelSpec, uniformBytes } from "./kernel.js";
+import type { KernelSpec } from "./kernel.js";
 import { megabytes } from "./memory.js";
-import { align, type Conflict, type Lifetime, type Plan, planMemory } from "./plan.js";
+import { type Conflict, type Lifetime, type Plan, planMemory } from "./plan.js";
 import { Reading } from "./reading.js";
 import { type Backward, Gradients } from "./tape.js";
 import { type DType, elements, type Storage, storageBytes, Tensor } from "./tensor.js";
+import { Uniforms } from "./uniforms.js";
 
 /** A number that may change from run to run (position, step, seed), by name. */
 export interface Scalar {
@@ -37,15 +38,11 @@ export interface CompileOptions {
   readonly arenas?: Arenas;
 }
 
+/** A dispatch, ready to be encoded. */
 export interface Encoded {
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
   readonly workgroups: readonly [number, number, number];
-}
-
-interface Patch {
-  readonly word: number;
-  readonly type: "u32" | "f32";
 }
 
 /**
@@ -66,10 +63,7 @@ export class Program {
   private ownsArenas = true;
   /** In the order of `dispatches`, once compiled; benchmarks replay parts of it. */
   encoded: readonly Encoded[] = [];
-  private uniforms: { buffer: GPUBuffer; words: DataView<ArrayBuffer>; dirty: boolean } | undefined;
-  private readonly patches = new Map<string, Patch[]>();
-  /** Scalars that no run has given a value yet. */
-  private readonly unset = new Set<string>();
+  private uniforms: Uniforms | undefined;
 
   /** `gradients: false` keeps no tape, also where parameters in training are used: for validation and decoding. */
   constructor(
@@ -174,19 +168,21 @@ export class Program {
    */
   async compile(options: CompileOptions = {}): Promise<this> {
     this.ensureRecording("compile");
+    const start = performance.now();
     try {
       const kernels = this.dispatches.map((d) => this.device.kernel(d.kernel, d.label));
       const { plan, largestBinding } = this.measure(options);
       this.checkBinding(largestBinding);
       this.plan = plan;
       this.takeArenas(plan.arenas, options.arenas);
-      const offsets = this.writeUniforms();
+      this.uniforms = new Uniforms(this.device, this.label, this.dispatches);
       const compiled = await this.device.wait(Promise.all(kernels));
       this.encoded = this.dispatches.map((d, i) => {
         const { pipeline, layout } = compiled[i]!;
-        return { pipeline, bindGroup: this.bind(d, layout, offsets[i]!), workgroups: d.workgroups };
+        return { pipeline, bindGroup: this.bind(d, layout, i), workgroups: d.workgroups };
       });
       await this.device.settle();
+      this.device.recorder?.compiled(this, start);
       return this;
     } catch (error) {
       this.destroy();
@@ -214,7 +210,8 @@ export class Program {
   run(values: Readonly<Record<string, number>> = {}, reads: readonly Tensor[] = []): Reading {
     const { device } = this;
     device.ensureOpen();
-    this.setScalars(values);
+    if (!this.uniforms) throw new Error(`${this.label} is not compiled, or was destroyed`);
+    this.uniforms.set(values);
     const copies = reads.map((tensor) => {
       const { buffer, offset } = this.place(tensor);
       if (tensor.storage.kind === "transient" && !this.kept.has(tensor.storage)) {
@@ -224,7 +221,7 @@ export class Program {
       return { buffer, offset, staging: device.takeStaging(bytes), bytes, tensor };
     });
     const encode = (encoder: GPUCommandEncoder) => {
-      this.encode(encoder);
+      if (!device.recorder?.encode(encoder, this, values)) this.encode(encoder);
       for (const c of copies) encoder.copyBufferToBuffer(c.buffer, c.offset, c.staging, 0, c.bytes);
     };
     device.submit(this.label, encode, (message) => this.blame(message));
@@ -262,7 +259,7 @@ export class Program {
   destroy(): void {
     if (this.ownsArenas) for (const buffer of this.arenas) this.device.release(buffer);
     this.arenas = [];
-    if (this.uniforms) this.device.release(this.uniforms.buffer);
+    this.uniforms?.free();
     for (const tensor of this.owned.splice(0)) this.device.free(tensor);
     this.encoded = [];
     this.uniforms = undefined;
@@ -317,48 +314,9 @@ export class Program {
     return pairs;
   }
 
-  private writeUniforms(): number[] {
+  private bind(d: Dispatch, layout: GPUBindGroupLayout, index: number): GPUBindGroup {
     const { device } = this;
-    const offsets: number[] = [];
-    let size = 0;
-    for (const d of this.dispatches) {
-      offsets.push(size);
-      size += align(uniformBytes(d.kernel), device.limits.uniformAlignment);
-    }
-    const words = new DataView(new ArrayBuffer(Math.max(16, size)));
-    this.dispatches.forEach((d, i) => {
-      d.kernel.uniforms.forEach(([name, type], k) => {
-        const value = d.uniforms[name]!;
-        const word = offsets[i]! + k * 4;
-        if (typeof value === "number") put(words, word, type, value);
-        else this.patches.set(value.scalar, [...(this.patches.get(value.scalar) ?? []), { word, type }]);
-        if (typeof value !== "number") this.unset.add(value.scalar);
-      });
-    });
-    const buffer = device.uniformBuffer(`${this.label}.uniforms`, words.byteLength);
-    this.uniforms = { buffer, words, dirty: true };
-    return offsets;
-  }
-
-  private setScalars(values: Readonly<Record<string, number>>): void {
-    const { uniforms } = this;
-    if (!uniforms) throw new Error(`${this.label} is not compiled, or was destroyed`);
-    for (const [name, value] of Object.entries(values)) {
-      const patches = this.patches.get(name);
-      if (!patches) throw new TypeError(`${this.label} has no scalar ${name}`);
-      for (const { word, type } of patches) put(uniforms.words, word, type, value);
-      this.unset.delete(name);
-      uniforms.dirty = true;
-    }
-    for (const name of this.unset) throw new TypeError(`${this.label} needs a value for ${name} in its first run`);
-    if (uniforms.dirty) this.device.gpu.queue.writeBuffer(uniforms.buffer, 0, uniforms.words.buffer);
-    uniforms.dirty = false;
-  }
-
-  private bind(d: Dispatch, layout: GPUBindGroupLayout, uniformOffset: number): GPUBindGroup {
-    const { device } = this;
-    const uniform = { buffer: this.uniforms!.buffer, offset: uniformOffset, size: uniformBytes(d.kernel) };
-    const entries = [uniform, ...d.kernel.bindings.map((b) => this.place(d.tensors[b.name]!))].map(
+    const entries = [this.uniforms!.place(index), ...d.kernel.bindings.map((b) => this.place(d.tensors[b.name]!))].map(
       (resource, binding) => ({ binding, resource }),
     );
     device.counters.bindGroups++;
@@ -392,9 +350,4 @@ function nameOf({ kernel, label }: Dispatch): string {
 
 function whole(t: Tensor | TensorPart): Tensor {
   return "tensor" in t ? t.tensor : t;
-}
-
-function put(words: DataView, byte: number, type: "u32" | "f32", value: number): void {
-  if (type === "u32") words.setUint32(byte, value, true);
-  else words.setFloat32(byte, value, true);
 }

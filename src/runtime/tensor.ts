@@ -102,3 +102,11 @@ export function storageBytes(dtype: DType, count: number): number {
 export function rowBytes(dtype: DType, shape: readonly number[]): number {
   return (elements(shape.slice(1)) * BITS[dtype]) / 8;
 }
+
+export interface TensorOptions {
+  /** The label under which `memory()` counts it; default: its own. */
+  readonly account?: string;
+  readonly scale?: Tensor;
+  /** Also allocates its gradient. */
+  readonly requiresGrad?: boolean;
+}

@@ -3,6 +3,7 @@ import type { CaptionedImage } from "../data/captions/dataset.js";
 import { evaluate } from "../metrics/evaluate.js";
 import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
+import { type Phase, untraced } from "../runtime/trace.js";
 import type { JsonObject } from "../weights/json-fields.js";
 import type { TrainConfig } from "./config.js";
 import { type ImageInput, pixelInput } from "./images.js";
@@ -41,6 +42,8 @@ export interface TrainRun extends TrainEvents {
   readonly resume: boolean;
   /** Ends the run after the step that is under way; a checkpoint is written. */
   readonly signal: AbortSignal;
+  /** Notes how long the parts of the run take. */
+  readonly phase?: Phase;
 }
 
 export interface TrainOutcome {
@@ -93,7 +96,8 @@ export function trainingParts(
 export async function train(device: Device, o: TrainRun): Promise<TrainOutcome> {
   const { run, config, networks, data } = o;
   const parts = trainingParts(config, networks, data, o.embeddings);
-  const training = await Training.create(device, { ...parts, signal: o.signal });
+  const create = () => Training.create(device, { ...parts, signal: o.signal });
+  const training = await (o.phase ?? untraced)("load and compile", create);
   const journal = new Journal(o, training);
   try {
     await run.writeJson("config.json", o.json);
@@ -115,6 +119,7 @@ class Journal {
   private readonly best: string;
   private readonly lineEvery: number;
   private readonly since = performance.now();
+  private readonly phase: Phase;
   private speed = { at: 0, tokens: 0, images: 0 };
 
   constructor(
@@ -124,6 +129,7 @@ class Journal {
     this.state = { step: 0, best: undefined, looks: 0, data: o.data.digest };
     this.checkpoints = o.run.file("checkpoints");
     this.best = o.run.file("best");
+    this.phase = o.phase ?? untraced;
     this.lineEvery = Math.ceil(training.totalSteps / MAX_LINES);
   }
 
@@ -146,15 +152,15 @@ class Journal {
     let underway: Underway | undefined;
     this.speed = { at: performance.now(), tokens: 0, images: 0 };
     for (let step = this.state.step; step < training.totalSteps && !this.early(step); ) {
-      const next = await training.submit(step++);
+      const next = await this.phase(`submit step ${step + 1}`, () => training.submit(step++));
       if (underway) await this.done(underway);
       underway = next;
       const ends = step === training.totalSteps || o.signal.aborted;
       if (!ends && !this.isLook(step) && !this.isCheckpoint(step)) continue;
       await this.done(underway);
       underway = undefined;
-      if (this.isLook(step) || step === training.totalSteps) await this.look();
-      await this.checkpoint();
+      if (this.isLook(step) || step === training.totalSteps) await this.phase("validate", () => this.look());
+      await this.phase("checkpoint", () => this.checkpoint());
       this.speed = { ...this.speed, at: performance.now() };
     }
     return { step: this.state.step, best: this.state.best, early: this.early(this.state.step) };
@@ -180,7 +186,7 @@ class Journal {
 
   private async done({ pending, step, lr, images, tokens }: Underway): Promise<void> {
     const { o, training } = this;
-    const r = await pending.result();
+    const r = await this.phase(`wait for step ${step}`, () => pending.result());
     this.state = { ...this.state, step };
     const seconds = (performance.now() - this.speed.at) / 1000;
     this.speed = { at: performance.now(), tokens: tokens / seconds, images: images / seconds };

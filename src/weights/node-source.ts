@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { rmSync } from "node:fs";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { constants, rmSync } from "node:fs";
+import { access, type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { ClipCapError } from "../runtime/errors.js";
 import { type ByteSource, checkRange } from "./source.js";
@@ -84,6 +84,21 @@ export async function writeAtomically(
     throw fileError(path, cause);
   } finally {
     process.off("exit", removeNow);
+  }
+}
+
+/** What can be known to be in the way of a file before hours of work for it. @throws ClipCapError `io` */
+export async function checkWritable(out: string): Promise<void> {
+  for (let path = resolve(out); ; path = dirname(path)) {
+    const info = await stat(path).catch(() => undefined);
+    if (path === resolve(out) ? info?.isDirectory() : info && !info.isDirectory()) {
+      const what = info?.isDirectory() ? "a folder; give a file" : "no folder; give another path";
+      throw new ClipCapError("io", `${out} cannot be written: ${path} is ${what}`);
+    }
+    if (!info?.isDirectory() && path !== dirname(path)) continue;
+    return access(path, constants.W_OK).catch((cause) => {
+      throw fileError(path, cause);
+    });
   }
 }
 

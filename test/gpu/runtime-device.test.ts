@@ -65,7 +65,6 @@ describe("limits and features", () => {
         uniformAlignment: 256,
       });
       expect(plain.lanes).toBe(0);
-      expect(plain.hasTimestamps).toBe(false);
       expect(plain.gpu.features.has("subgroups")).toBe(false);
       for (const name of ["maxBindingBytes", "maxBufferBytes", "maxInvocations", "workgroupBytes"] as const) {
         expect(device.limits[name]).toBeGreaterThanOrEqual(plain.limits[name]);

@@ -1,47 +1,20 @@
-// Every kernel and variant at the shapes of the real models. `npm run bench -- kernels [pattern]`
-import { kernelCases } from "../src/bench/cases/all.js";
-import type { KernelCase } from "../src/bench/cases/case.js";
-import { watchLoad } from "../src/bench/node-timing.js";
-import { measurePeaks, type Peaks } from "../src/bench/peaks.js";
-import { boundBytes, timeDispatches } from "../src/bench/replay.js";
-import { fixed, type Result, result } from "../src/bench/result.js";
-import { openDevice } from "../src/node.js";
-import type { Device } from "../src/runtime/device.js";
-import { Program } from "../src/runtime/program.js";
-import { publish } from "./report.js";
+// `npm run bench -- kernels [pattern] [options]`: clipcap bench, with its JSON kept in bench/results.
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { KernelReport } from "../src/bench/result.js";
+import { save } from "./report.js";
 
-/** f32 sums of up to 4096 products come to about 1e-13; a wrong element in a sample of 64 to 1e-2. */
-const MAX_ERROR = 1e-9;
+const CLI = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+const FILE = fileURLToPath(new URL("./results/unnamed.json", import.meta.url));
 
-async function measure(device: Device, peaks: Peaks, c: KernelCase): Promise<Result> {
-  const program = new Program(device, "bench");
-  const out = c.record(program);
-  program.keep(out);
-  await program.compile();
-  const first = await program.run({}, [out]).get();
-  const error = c.error(first[0]!);
-  const all = program.dispatches.map((_, i) => i);
-  const timing = await timeDispatches(program, all);
-  const flops = program.dispatches.reduce((sum, d) => sum + (d.flops ?? 0), 0);
-  const bytes = c.bytes ?? program.dispatches.reduce((sum, d) => sum + boundBytes(d, device), 0);
-  const { kernel, variant, shape, dtype } = c;
-  const verified = error <= MAX_ERROR;
-  program.destroy();
-  return { ...result({ kernel, variant, shape, dtype }, timing, { flops, bytes, peaks }), verified };
+const args = process.argv.slice(2);
+const elsewhere = args.some((arg) => ["--list", "--compare", "--json"].includes(arg));
+const json = elsewhere ? [] : ["--json", FILE];
+const { status } = spawnSync(process.execPath, [CLI, "bench", ...args, ...json], { stdio: "inherit" });
+if (existsSync(FILE)) {
+  const report: KernelReport = JSON.parse(readFileSync(FILE, "utf8"));
+  rmSync(FILE);
+  save(report.pattern || report.interrupted ? "kernels-part" : "kernels", report);
 }
-
-const pattern = process.argv[2]?.toLowerCase();
-const device = await openDevice();
-const watch = watchLoad();
-const peaks = await measurePeaks(device);
-const results: Result[] = [];
-for (const c of kernelCases(device)) {
-  const name = `${c.kernel} ${c.variant} ${c.shape} ${c.dtype}`;
-  if (pattern && !name.toLowerCase().includes(pattern)) continue;
-  const line = await measure(device, peaks, c);
-  process.stderr.write(`${name}: ${fixed(line.median_ms)} ms${line.verified ? "" : " WRONG"}\n`);
-  results.push(line);
-}
-publish(pattern ? "kernels-part" : "kernels", device, peaks, watch(), results);
-device.close();
-if (results.some((r) => !r.verified)) process.exitCode = 1;
+process.exitCode = status ?? 1;

@@ -1,7 +1,13 @@
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { togglesOf } from "../node/dawn.js";
 import type { Device } from "../runtime/device.js";
 import type { Peaks } from "./peaks.js";
 import { type ReportHead, round } from "./result.js";
+
+/** The package's own folder, from src and from dist alike. */
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** What was measured and where, for any report. */
 export function headOf(device: Device, peaks: Peaks, otherCores: number): ReportHead {
@@ -9,7 +15,7 @@ export function headOf(device: Device, peaks: Peaks, otherCores: number): Report
   return {
     adapter: [vendor, architecture].filter(Boolean).join(" ") || "unknown",
     driver: description,
-    toggles: [],
+    toggles: togglesOf(device),
     limits: device.limits,
     commit: commit(),
     date: new Date().toISOString(),
@@ -18,13 +24,16 @@ export function headOf(device: Device, peaks: Peaks, otherCores: number): Report
   };
 }
 
-/** The commit measured, with "+" when files that it holds were changed since. */
+/** The commit measured, with "+" when files that it holds were changed since; the version of an installed package. */
 function commit(): string {
-  const git = (...args: string[]) => execFileSync("git", args, { encoding: "utf8" }).trim();
+  const git = (...args: string[]) =>
+    execFileSync("git", ["-C", ROOT, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
   try {
-    const changed = git("status", "--porcelain", "--untracked-files=no", "--", "src") !== "";
-    return git("rev-parse", "--short=12", "HEAD") + (changed ? "+" : "");
-  } catch {
-    return "unknown";
-  }
+    // Below node_modules git would speak of the project that this one is installed in.
+    if (git("rev-parse", "--show-prefix") === "") {
+      const changed = git("status", "--porcelain", "--untracked-files=no", "--", "src") !== "";
+      return git("rev-parse", "--short=12", "HEAD") + (changed ? "+" : "");
+    }
+  } catch {} // no repository, or no git
+  return `v${JSON.parse(readFileSync(`${ROOT}package.json`, "utf8")).version}`;
 }

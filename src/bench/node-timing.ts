@@ -10,6 +10,8 @@ export interface Timing {
   /** Cores that other processes kept busy meanwhile; above 0.2 the wall times say little. */
   readonly otherLoad: number;
   readonly runs: number;
+  /** Median by the GPU's own clock, where the device has one and the work was measured by it. */
+  readonly gpu?: number;
 }
 
 export interface TimingOptions {

@@ -1,11 +1,68 @@
 import type { Device } from "../runtime/device.js";
 import type { Dispatch, Program } from "../runtime/program.js";
-import { type Timing, timed } from "./node-timing.js";
+import { GpuClock } from "./gpu-clock.js";
+import { quantile, stopwatch, type Timing, watchLap, watchLoad } from "./node-timing.js";
+
+/** Most passes in one submit: an encoder keeps a record of every dispatch. */
+const MAX_REPEAT = 2000;
+/** All samples of one case together, beyond which fewer are taken, but never fewer than MIN_RUNS. */
+const MAX_TOTAL_MS = 3000;
+const MIN_RUNS = 3;
+
+export interface DispatchTiming {
+  /** How long one sample, a submit of many passes over the dispatches, should last. */
+  readonly targetMs?: number;
+  /** Samples. */
+  readonly runs?: number;
+  /** Passes of the first sample, from a guess of what one takes; the number is corrected by what it did take. */
+  readonly repeat?: number;
+}
+
+/** Time of one pass over some dispatches of a program: many passes in one submit, by the wall and by the GPU's clock. */
+export async function timeDispatches(
+  program: Program,
+  indices: readonly number[],
+  { targetMs = 60, runs = 7, repeat: guess = 1 }: DispatchTiming = {},
+): Promise<Timing> {
+  const clock = GpuClock.of(program.device);
+  const once = async (repeat: number) => {
+    const start = performance.now();
+    replay(program, indices, repeat, clock);
+    await program.device.idle();
+    return performance.now() - start;
+  };
+  await once(1); // the driver compiles at the first dispatch
+  let repeat = Math.min(MAX_REPEAT, guess);
+  let ms = await once(repeat);
+  for (; ms < targetMs / 2 && repeat < MAX_REPEAT; ms = await once(repeat)) {
+    repeat = Math.min(MAX_REPEAT, Math.max(repeat * 2, Math.floor((repeat * targetMs) / ms)));
+  }
+  const [laps, gpuLaps, load] = [stopwatch(), [] as number[], watchLoad()];
+  const samples = Math.min(runs, Math.max(MIN_RUNS, Math.floor(MAX_TOTAL_MS / ms)));
+  for (let i = 0; i < samples; i++) {
+    const lap = watchLap();
+    await once(repeat);
+    laps.add(lap());
+    const gpuMs = await clock?.read();
+    if (gpuMs !== undefined) gpuLaps.push(gpuMs);
+  }
+  clock?.destroy();
+  const all = laps.timing(load().otherCores);
+  const each = (n: number) => n / repeat;
+  return {
+    ...all,
+    median: each(all.median),
+    p95: each(all.p95),
+    best: each(all.best),
+    cpu: each(all.cpu),
+    gpu: gpuLaps.length > 0 ? each(quantile(gpuLaps, 0.5)) : undefined,
+  };
+}
 
 /** Submits the given dispatches of a compiled program `repeat` times over, in one pass, with its own bind groups. */
-export function replay(program: Program, indices: readonly number[], repeat: number): void {
+export function replay(program: Program, indices: readonly number[], repeat: number, clock?: GpuClock): void {
   const encoder = program.device.gpu.createCommandEncoder();
-  const pass = encoder.beginComputePass();
+  const pass = encoder.beginComputePass({ timestampWrites: clock?.writes });
   for (let r = 0; r < repeat; r++) {
     for (const i of indices) {
       const { pipeline, bindGroup, workgroups } = program.encoded[i]!;
@@ -15,29 +72,8 @@ export function replay(program: Program, indices: readonly number[], repeat: num
     }
   }
   pass.end();
+  clock?.resolve(encoder);
   program.device.gpu.queue.submit([encoder.finish()]);
-}
-
-/** Time of one pass over some dispatches of a program: many passes in one submit, until it lasts `targetMs`. */
-export async function timeDispatches(
-  program: Program,
-  indices: readonly number[],
-  { targetMs = 60, runs = 7 }: { readonly targetMs?: number; readonly runs?: number } = {},
-): Promise<Timing> {
-  const once = async (repeat: number) => {
-    const start = performance.now();
-    replay(program, indices, repeat);
-    await program.device.idle();
-    return performance.now() - start;
-  };
-  await once(1); // the driver compiles at the first dispatch
-  let repeat = 1;
-  for (let ms = await once(1); ms < targetMs / 2 && repeat < 2000; ms = await once(repeat)) {
-    repeat = Math.min(2000, Math.max(repeat * 2, Math.floor((repeat * targetMs) / ms)));
-  }
-  const all = await timed(() => once(repeat), { warmup: 0, runs });
-  const each = (ms: number) => ms / repeat;
-  return { ...all, median: each(all.median), p95: each(all.p95), best: each(all.best), cpu: each(all.cpu) };
 }
 
 /** Dispatches of a program with the same kernel and the same shape, and what they take in one run of the program. */

@@ -24,6 +24,27 @@ export interface Result {
   readonly limit_ms?: number;
 }
 
+/** A kernel's line; all rates are there. */
+export interface KernelResult extends Result {
+  /** 0 for what only moves bytes. */
+  readonly gflops: number;
+  readonly gbs: number;
+  readonly of_peak: number;
+  readonly verified: boolean;
+  /** Normalised squared error against f64, of all values or of a sample. */
+  readonly error: number;
+  /** Arithmetic and bytes of one pass; bytes count each bound value once. */
+  readonly flops: number;
+  readonly bytes: number;
+  readonly dispatches: number;
+  /** Submits that were timed. */
+  readonly runs: number;
+  /** Median by the GPU's clock; absent where the device has no timestamps. */
+  readonly gpu_ms?: number;
+  /** The device takes this variant by itself at this shape. */
+  readonly chosen: boolean;
+}
+
 /** A measured amount that is no time. */
 export interface Amount {
   readonly name: string;
@@ -43,6 +64,17 @@ export interface ReportHead {
   readonly peaks: Peaks;
   /** Cores that other processes kept busy while this report was made; wall times are only good when it is near 0. */
   readonly other_load: number;
+}
+
+/** What `clipcap bench` writes. */
+export interface KernelReport extends ReportHead {
+  /** What `median_ms` is, in words. */
+  readonly clock: string;
+  /** Words that the names of the cases had to have; absent where all were measured. */
+  readonly pattern?: string;
+  /** Ended by Ctrl-C: what was measured until then. */
+  readonly interrupted?: true;
+  readonly results: readonly KernelResult[];
 }
 
 export interface Report extends ReportHead {

@@ -23,6 +23,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["convert", async () => (await import("./convert.js")).addConvert],
   ["fetch", async () => (await import("./fetch.js")).addFetch],
   ["report", async () => (await import("./report.js")).addReport],
+  ["bench", async () => (await import("./bench.js")).addBench],
   ["doctor", async () => (await import("./doctor.js")).addDoctor],
 ]);
 

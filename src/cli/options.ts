@@ -8,10 +8,13 @@ export interface CommonOptions {
   readonly device: string;
 }
 
-export function withCommonOptions(command: Command): Command {
+const JSON_LINES = ["--json", "results as JSON, one object per line"] as const;
+
+/** @param json flags and description of --json, where that is no flag alone */
+export function withCommonOptions(command: Command, json: readonly [string, string] = JSON_LINES): Command {
   return command
     .optionsGroup("Output:")
-    .option("--json", "results as JSON, one object per line")
+    .option(...json)
     .option("--quiet", "no progress on stderr; errors are still reported")
     .optionsGroup("Device:")
     .option(

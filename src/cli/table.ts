@@ -1,11 +1,11 @@
 import type { Interval } from "../metrics/bootstrap.js";
 
-/** The first column to the left, the others to the right. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+/** The first `left` columns to the left, the others to the right. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[], left = 1): string[] {
   const all = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
   return all.map((row) => {
-    const cells = row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)));
+    const cells = row.map((cell, i) => (i < left ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)));
     return `  ${cells.join("  ")}`.trimEnd();
   });
 }

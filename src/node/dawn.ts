@@ -3,7 +3,7 @@ import { Device, type DeviceOptions } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 
 export interface NodeDeviceOptions extends DeviceOptions {
-  /** Dawn toggles, e.g. `enable-dawn-features=disable_robustness`. Reported by `doctor` and benchmarks. */
+  /** Dawn toggles, e.g. `enable-dawn-features=disable_robustness`. Benchmarks report them (`togglesOf`). */
   readonly toggles?: readonly string[];
 }
 
@@ -32,13 +32,22 @@ export async function nodeGpu(toggles: readonly string[] = []): Promise<GPU> {
 /** Dawn rounds timestamps to 65 µs, longer than most kernels take, unless this is among its toggles. */
 const EXACT_TIMESTAMPS = "disable-dawn-features=timestamp_quantization";
 
+const asked = new WeakMap<Device, readonly string[]>();
+
+/** The Dawn toggles that a device of `openDevice` was opened with; none of others. */
+export function togglesOf(device: Device): readonly string[] {
+  return asked.get(device) ?? [];
+}
+
 /** Opens a device in Node. @throws ClipCapError `no-adapter`. */
 export async function openDevice(options: NodeDeviceOptions = {}): Promise<Device> {
-  const { toggles = [], timestamps } = options;
-  const gpu = await nodeGpu(timestamps ? [...toggles, EXACT_TIMESTAMPS] : toggles);
+  const toggles = [...(options.toggles ?? []), ...(options.timestamps ? [EXACT_TIMESTAMPS] : [])];
+  const gpu = await nodeGpu(toggles);
   // Dawn gives Mesa's CPU driver as fallback only after an ordinary request has found it (webgpu 0.6.2).
   if (options.forceFallbackAdapter) await gpu.requestAdapter();
-  return Device.open(gpu, { whileWaiting: sleepBetweenPolls, hostMemory: hostMemory(), ...options });
+  const device = await Device.open(gpu, { whileWaiting: sleepBetweenPolls, hostMemory: hostMemory(), ...options });
+  asked.set(device, toggles);
+  return device;
 }
 
 /** Bytes that this machine, or the container the process is in, has in all. */

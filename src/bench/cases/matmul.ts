@@ -4,19 +4,23 @@ import type { Device } from "../../runtime/device.js";
 import type { Program } from "../../runtime/program.js";
 import { Tensor } from "../../runtime/tensor.js";
 import { dequantizeRows, f16ToF32, f32ToF16, quantizeRows } from "../../weights/float.js";
-import { input, type KernelCase, squaredError, values } from "./case.js";
+import { input, type KernelCase, squaredError, type Values, values } from "./case.js";
 
 type Weight = "f32" | "f16" | "q8";
 
-/** The chosen variant of every shape in every weight type, and in f32 the others that can run it. */
+type NamedShape = MatmulShape & { readonly of: string };
+
+/**
+ * The chosen variant of every shape in f32 and, for products with weights of few rows, in f16 and q8; in f32 also the
+ * others that can run it. The layouts nn and tn are the backward passes: of activations and of weights.
+ */
 export function matmulCases(device: Device): KernelCase[] {
   return MATMUL_BENCH.flatMap((shape) => {
     const chosen = chooseVariant(shape, device);
     const packed: readonly Weight[] = shape.layout === "nt" && shape.M <= 50 ? ["f16", "q8"] : [];
     const others = alternatives(shape, device).filter((v) => nameOf(v) !== nameOf(chosen));
     return [
-      matmulCase(shape, chosen, "f32", true),
-      ...packed.map((weight) => matmulCase(shape, chosen, weight, true)),
+      ...(["f32", ...packed] as const).map((weight) => matmulCase(shape, chosen, weight, true)),
       ...others.map((variant) => matmulCase(shape, variant, "f32", false)),
     ];
   });
@@ -26,7 +30,7 @@ function alternatives({ layout, M }: MatmulShape, { lanes }: Device): Variant[] 
   const out: Variant[] = [{ family: "tile" }];
   if (layout === "nt" && M <= 8) out.push({ family: "few-rows", rows: M <= 1 ? 1 : M <= 4 ? 4 : 8 });
   if (lanes > 0 && layout !== "tn" && M > 8) {
-    for (const rows of [10, 17, 25]) out.push({ family: "lane", lanes, rows });
+    for (const rows of [10, 16, 25, 32, 50, 64]) if (rows < 2 * M) out.push({ family: "lane", lanes, rows });
   }
   if (lanes > 0 && layout === "nt" && M === 1) out.push({ family: "lane", lanes, rows: 1 });
   return out;
@@ -36,26 +40,25 @@ function nameOf(v: Variant): string {
   return `${v.family}${"rows" in v ? ` ${v.rows}` : ""}`;
 }
 
-function matmulCase(
-  shape: MatmulShape & { readonly of: string },
-  variant: Variant,
-  weight: Weight,
-  chosen: boolean,
-): KernelCase {
+function matmulCase(shape: NamedShape, variant: Variant, weight: Weight, chosen: boolean): KernelCase {
   const { layout, M, K, N, of } = shape;
   const aShape = layout === "tn" ? [K, M] : [M, K];
   const bShape = layout === "nt" ? [N, K] : [K, N];
   return {
     kernel: `matmul.${layout}`,
-    variant: nameOf(variant) + (chosen ? " *" : ""),
+    variant: nameOf(variant),
     shape: `${of}: ${M} x ${K} x ${N}`,
     dtype: weight,
+    chosen,
     record: (p) => {
-      const a = input(p, "a", aShape, values("a", M * K));
-      const b = weightTensor(p, bShape, values("b", K * N, 0.05), weight);
-      return matmul(p, a, b, { layout, variant, label: of });
+      const [x, y] = [values("a", M * K), values("b", K * N, 0.05)];
+      const out = matmul(p, input(p, "a", aShape, x), weightTensor(p, bShape, y, weight), {
+        layout,
+        variant,
+        label: of,
+      });
+      return { outputs: [out], error: ([got]) => sampledError(got!, shape, x, stored(y, bShape[0]!, weight)) };
     },
-    error: (out) => sampledError(out as Float32Array, shape, weight),
   };
 }
 
@@ -74,12 +77,23 @@ function weightTensor(p: Program, shape: readonly number[], data: Float32Array<A
   return new Tensor("b", shape, "q8", tensor.storage, scale);
 }
 
-/** 64 elements, the last column among them (it may lie in another part of a split weight), against f64 sums. */
-function sampledError(out: Float32Array, { layout, M, K, N }: MatmulShape, weight: Weight): number {
-  const a = values("a", M * K);
-  const b = stored(values("b", K * N, 0.05), layout === "nt" ? N : K, weight);
-  const at = (i: number) => ({ m: (i * 7919) % M, n: i === 63 ? N - 1 : (i * 104_729) % N });
-  const picks = Array.from({ length: 64 }, (_, i) => at(i));
+/** The values that the packed weights stand for. */
+function stored(data: Float32Array<ArrayBuffer>, rows: number, weight: Weight): Float32Array {
+  if (weight === "f16") return f16ToF32(f32ToF16(data));
+  if (weight === "f32") return data;
+  const { values: q, scales } = quantizeRows(data, rows, data.length / rows);
+  return dequantizeRows(q, scales);
+}
+
+const SAMPLES = 256;
+
+/** Elements all over the output, the last column among them (it may lie in another part of a split weight), against f64 sums. */
+function sampledError(out: Values, { layout, M, K, N }: MatmulShape, a: Float32Array, b: Float32Array): number {
+  if (out.length !== M * N) return Number.POSITIVE_INFINITY;
+  const picks = Array.from({ length: SAMPLES }, (_, i) => ({
+    m: (i * 7919) % M,
+    n: i === SAMPLES - 1 ? N - 1 : (i * 104_729) % N,
+  }));
   const expected = picks.map(({ m, n }) => {
     let sum = 0;
     for (let k = 0; k < K; k++) {
@@ -91,12 +105,4 @@ function sampledError(out: Float32Array, { layout, M, K, N }: MatmulShape, weigh
     picks.map(({ m, n }) => out[m * N + n]!),
     expected,
   );
-}
-
-/** The values that the packed weights stand for. */
-function stored(data: Float32Array<ArrayBuffer>, rows: number, weight: Weight): Float32Array {
-  if (weight === "f16") return f16ToF32(f32ToF16(data));
-  if (weight === "f32") return data;
-  const { values: q, scales } = quantizeRows(data, rows, data.length / rows);
-  return dequantizeRows(q, scales);
 }

@@ -27,18 +27,40 @@ const EDGES: readonly MatmulCase[] = (["nn", "nt", "tn"] as const).flatMap((layo
 
 export const MATMUL_CASES: readonly MatmulCase[] = EDGES;
 
-/** Real shapes, for benchmarks: CLIP ViT-B/32, GPT-2 small (prefill, greedy, beam 5), the MLP mapper, gradients. */
+/**
+ * Real shapes, for benchmarks: CLIP ViT-B/32, GPT-2 small (prefill, greedy, beam 5), both mappers, and training: a batch of
+ * 40 captions of 24 tokens, forward (nt), gradients of activations (nn) and of weights (tn).
+ */
 export const MATMUL_BENCH: readonly (MatmulShape & { readonly of: string })[] = [
+  { of: "clip patches", layout: "nt", M: 49, K: 3072, N: 768 },
   { of: "clip qkv", layout: "nt", M: 50, K: 768, N: 2304 },
+  { of: "clip out", layout: "nt", M: 50, K: 768, N: 768 },
   { of: "clip fc1", layout: "nt", M: 50, K: 768, N: 3072 },
   { of: "clip fc2", layout: "nt", M: 50, K: 3072, N: 768 },
+  { of: "clip projection", layout: "nt", M: 1, K: 768, N: 512 },
   { of: "gpt2 prefill fc", layout: "nt", M: 10, K: 768, N: 3072 },
+  { of: "gpt2 greedy qkv", layout: "nt", M: 1, K: 768, N: 2304 },
   { of: "gpt2 greedy fc", layout: "nt", M: 1, K: 768, N: 3072 },
+  { of: "gpt2 greedy proj", layout: "nt", M: 1, K: 3072, N: 768 },
   { of: "gpt2 greedy logits", layout: "nt", M: 1, K: 768, N: 50257 },
+  { of: "gpt2 beam 5 qkv", layout: "nt", M: 5, K: 768, N: 2304 },
   { of: "gpt2 beam 5 fc", layout: "nt", M: 5, K: 768, N: 3072 },
+  { of: "gpt2 beam 5 proj", layout: "nt", M: 5, K: 3072, N: 768 },
   { of: "gpt2 beam 5 logits", layout: "nt", M: 5, K: 768, N: 50257 },
-  { of: "mlp mapper", layout: "nt", M: 1, K: 3840, N: 7680 },
+  { of: "mlp mapper fc1", layout: "nt", M: 1, K: 512, N: 3840 },
+  { of: "mlp mapper fc2", layout: "nt", M: 1, K: 3840, N: 7680 },
+  { of: "transformer mapper qkv", layout: "nt", M: 20, K: 768, N: 2304 },
+  { of: "transformer mapper fc1", layout: "nt", M: 20, K: 768, N: 1536 },
   { of: "batch of texts", layout: "nt", M: 512, K: 768, N: 3072 },
   { of: "dX", layout: "nn", M: 512, K: 3072, N: 768 },
   { of: "dW", layout: "tn", M: 3072, K: 512, N: 768 },
+  { of: "training fc", layout: "nt", M: 960, K: 768, N: 3072 },
+  { of: "training fc dX", layout: "nn", M: 960, K: 3072, N: 768 },
+  { of: "training fc dW", layout: "tn", M: 3072, K: 960, N: 768 },
+  { of: "training mapper fc1", layout: "nt", M: 800, K: 768, N: 1536 },
+  { of: "training mapper dX", layout: "nn", M: 800, K: 1536, N: 768 },
+  { of: "training mapper dW", layout: "tn", M: 1536, K: 800, N: 768 },
+  { of: "training mlp fc2", layout: "nt", M: 40, K: 3840, N: 7680 },
+  { of: "training mlp dX", layout: "nn", M: 40, K: 7680, N: 3840 },
+  { of: "training mlp dW", layout: "tn", M: 7680, K: 40, N: 3840 },
 ];

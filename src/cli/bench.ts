@@ -1,0 +1,216 @@
+import { readFile, stat } from "node:fs/promises";
+import type { Command } from "commander";
+import { kernelCases, matching } from "../bench/cases/all.js";
+import { caseName, type KernelCase } from "../bench/cases/case.js";
+import { compareReports, parseReport } from "../bench/compare.js";
+import { measureCase } from "../bench/kernels.js";
+import { headOf } from "../bench/node-head.js";
+import { watchLoad } from "../bench/node-timing.js";
+import { benchPage } from "../bench/page/node-page.js";
+import { measurePeaks, type Peaks } from "../bench/peaks.js";
+import type { KernelReport, KernelResult } from "../bench/result.js";
+import type { Device } from "../runtime/device.js";
+import { ClipCapError } from "../runtime/errors.js";
+import { fileError, writeAtomically } from "../weights/node-source.js";
+import { comparisonLines, headLines, resultLines } from "./bench-lines.js";
+import { chooseDevice } from "./device.js";
+import { EXIT_FAILED } from "./fail.js";
+import { numeric, withCommonOptions } from "./options.js";
+import { Screen } from "./screen.js";
+import { stopSignal } from "./stop.js";
+
+interface Options {
+  readonly list?: boolean;
+  /** True where no file is named. */
+  readonly json?: string | true;
+  readonly html?: string;
+  readonly compare?: readonly string[];
+  readonly runs: number;
+  readonly targetMs: number;
+  readonly quiet?: boolean;
+  readonly device: string;
+}
+
+const [MAX_RUNS, MAX_TARGET_MS] = [1000, 10_000];
+/** Reports take 150 KB. */
+const MAX_REPORT_BYTES = 64 * 2 ** 20;
+
+const HELP = `
+Examples:
+  clipcap bench                                        every kernel in every variant; minutes
+  clipcap bench '*'                                    only what this device chooses by itself
+  clipcap bench 'matmul training' --json mine.json     names with both words; the results as a file too
+  clipcap bench --list                                 all names
+  clipcap bench layernorm --html layernorm.html        a page with a roofline plot
+  clipcap bench --compare before.json after.json       which kernels became faster or slower
+
+Every result is compared with an f64 reference at the size that is timed; a wrong one is marked NO, and the exit code is 1.
+Ctrl-C ends with what was measured until then. How to read the numbers: docs/bench.md.`;
+
+export function addBench(program: Command): void {
+  const command = program
+    .command("bench")
+    .summary("how fast each kernel is on this device, against its limits")
+    .description("Times every kernel at the shapes of the real models and compares with the peaks of this device.")
+    .argument("[pattern]", "words that must all be in a case's name")
+    .option("--list", "the names of the cases, without measuring")
+    .option("--compare <report...>", "two files of --json: ratios of their times")
+    .option("--html <file>", "a page with the table and a roofline plot")
+    .option("--runs <n>", "samples of each case", numeric("--runs"), 9)
+    .option("--target-ms <ms>", "how long a sample, many dispatches in one submit, lasts", numeric("--target-ms"), 60)
+    .addHelpText("after", HELP)
+    .action(bench);
+  withCommonOptions(command, ["--json [file]", "results as JSON on stdout, or in the file beside the table"]);
+  const exclusive = (flag: string, others: string[]) =>
+    command.options.find((option) => option.long === flag)?.conflicts(others);
+  exclusive("--compare", ["list", "html"]);
+  exclusive("--list", ["html"]);
+}
+
+async function bench(pattern: string | undefined, options: Options): Promise<void> {
+  checkOptions(options);
+  const screen = new Screen(options);
+  if (options.compare) return compare(options.compare, options, screen);
+  const device = await chooseDevice(options.device, { timestamps: true });
+  try {
+    const cases = matching(kernelCases(device), pattern ?? "");
+    if (cases.length === 0) {
+      throw new ClipCapError("bad-usage", `no case has "${pattern}" in its name; clipcap bench --list shows them all`);
+    }
+    if (options.list) list(cases, options, screen);
+    else await measure(device, cases, pattern, options, screen);
+  } finally {
+    screen.idle();
+    device.close();
+  }
+}
+
+function checkOptions({ runs, targetMs, json, compare }: Options): void {
+  if (!(Number.isInteger(runs) && runs >= 1 && runs <= MAX_RUNS)) {
+    throw new ClipCapError("bad-usage", `--runs is ${runs}; it must be a whole number from 1 to ${MAX_RUNS}`);
+  }
+  if (!(targetMs > 0 && targetMs <= MAX_TARGET_MS)) {
+    throw new ClipCapError("bad-usage", `--target-ms is ${targetMs}; it must be above 0 and at most ${MAX_TARGET_MS}`);
+  }
+  // `bench --json matmul` would measure everything and call the file matmul.
+  if (typeof json === "string" && !/\.json$/i.test(json)) {
+    throw new ClipCapError(
+      "bad-usage",
+      `--json ${json} names a file that does not end in .json; put a pattern before it`,
+    );
+  }
+  if (compare && compare.length !== 2) {
+    throw new ClipCapError("bad-usage", `--compare takes two files, and there are ${compare.length}`);
+  }
+}
+
+function list(cases: readonly KernelCase[], { json }: Options, screen: Screen): void {
+  for (const c of cases) {
+    const { kernel, variant, shape, dtype, chosen } = c;
+    screen.print(json ? JSON.stringify({ kernel, variant, shape, dtype, chosen }) : caseName(c));
+  }
+}
+
+async function measure(
+  device: Device,
+  cases: readonly KernelCase[],
+  pattern: string | undefined,
+  options: Options,
+  screen: Screen,
+): Promise<void> {
+  const load = watchLoad();
+  const results: KernelResult[] = [];
+  screen.progress("measuring this device's peaks");
+  const peaks = await untilStopped(measurePeaks(device));
+  const stopped = await measureCases(device, peaks, cases, options, screen, results).catch((error) => {
+    if (!stopSignal.aborted) throw error;
+    return error;
+  });
+  screen.idle();
+  const report: KernelReport = {
+    ...headOf(device, peaks, load().otherCores),
+    clock: `wall time of many dispatches in one submit${results.some((r) => r.gpu_ms !== undefined) ? "; gpu_ms by GPU timestamps" : ""}`,
+    pattern,
+    interrupted: stopped ? true : undefined,
+    results,
+  };
+  if (results.length > 0) await publish(report, options, screen);
+  if (stopped) throw stopped;
+  const wrong = results.filter((r) => !r.verified).length;
+  if (wrong > 0) {
+    screen.complain(
+      new ClipCapError(
+        "validation",
+        `${wrong} of ${results.length} results are wrong; the times of those mean nothing`,
+      ),
+    );
+  }
+  if (results.length < cases.length) process.exitCode = EXIT_FAILED;
+}
+
+/** Appends to `results`. A case that does not fit the memory is reported and left out. */
+async function measureCases(
+  device: Device,
+  peaks: Peaks,
+  cases: readonly KernelCase[],
+  { runs, targetMs }: Options,
+  screen: Screen,
+  results: KernelResult[],
+): Promise<void> {
+  for (const [i, c] of cases.entries()) {
+    screen.progress("measuring", i, cases.length, caseName(c));
+    try {
+      results.push(await untilStopped(measureCase(device, peaks, c, { runs, targetMs })));
+    } catch (error) {
+      if (!(error instanceof ClipCapError && error.code === "out-of-memory")) throw error;
+      screen.complain(error);
+    }
+  }
+}
+
+/** Gives up waiting at Ctrl-C: a kernel may take seconds to compile, and what is measured already shall be shown. */
+function untilStopped<T>(work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(stopSignal.reason);
+    if (stopSignal.aborted) stop();
+    stopSignal.addEventListener("abort", stop, { once: true });
+    work.then(resolve, reject).finally(() => stopSignal.removeEventListener("abort", stop));
+  });
+}
+
+async function publish(report: KernelReport, { json, html, quiet }: Options, screen: Screen): Promise<void> {
+  const text = `${JSON.stringify(report, null, 1)}\n`;
+  if (json === true) screen.write(text);
+  else {
+    for (const line of [...headLines(report), "", ...resultLines(report.results)]) screen.print(line);
+  }
+  const files = [
+    ...(typeof json === "string" ? [[json, text] as const] : []),
+    ...(html === undefined ? [] : [[html, benchPage(report)] as const]),
+  ];
+  for (const [file, content] of files) {
+    await writeAtomically(file, (sink) => sink.write(Buffer.from(content)));
+    if (!quiet && json !== true) screen.print(`Wrote ${file}`);
+  }
+}
+
+async function compare(files: readonly string[], { json }: Options, screen: Screen): Promise<void> {
+  const [a, b] = await Promise.all(files.map(async (file) => parseReport(file, await readReport(file))));
+  const comparison = compareReports(a!, b!);
+  const text = JSON.stringify({ a: a!.file, b: b!.file, ...comparison }, null, 1);
+  if (json === true) screen.print(text);
+  else for (const line of comparisonLines(a!, b!, comparison)) screen.print(line);
+  if (typeof json === "string") await writeAtomically(json, (sink) => sink.write(Buffer.from(`${text}\n`)));
+}
+
+async function readReport(file: string): Promise<string> {
+  try {
+    const { size } = await stat(file);
+    if (size > MAX_REPORT_BYTES) {
+      throw new ClipCapError("bad-input", `${file} has ${size} bytes; a report has at most ${MAX_REPORT_BYTES}`);
+    }
+    return await readFile(file, "utf8");
+  } catch (cause) {
+    throw fileError(file, cause);
+  }
+}

@@ -73,7 +73,7 @@ export interface KernelReport extends ReportHead {
   /** Words that the names of the cases had to have; absent where all were measured. */
   readonly pattern?: string;
   /** Ended by Ctrl-C: what was measured until then. */
-  readonly interrupted?: true;
+  readonly interrupted?: boolean;
   readonly results: readonly KernelResult[];
 }
 

@@ -16,9 +16,21 @@ const PATIENCE_MS = 500;
 const stopping = new AbortController();
 let patience = PATIENCE_MS;
 
-/** For work that must come to an end of its own, however long that takes: a training step and its checkpoint. */
-export function waitForTheEnd(): void {
+/**
+ * For work that must come to an end of its own, however long that takes: a training step and its checkpoint. The returned
+ * function says that it has.
+ */
+export function waitForTheEnd(): () => void {
   patience = Number.POSITIVE_INFINITY;
+  return () => {
+    patience = PATIENCE_MS;
+    if (stopSignal.aborted) endSoon((stopSignal.reason as Stop).exitCode);
+  };
+}
+
+/** exit also runs what removes half-written files. */
+function endSoon(exitCode: number): void {
+  if (patience < Number.POSITIVE_INFINITY) setTimeout(() => process.exit(exitCode), patience).unref();
 }
 
 /** Aborted when the command shall end. Whoever works for longer than a moment watches it. */
@@ -33,8 +45,7 @@ export function watchForStop(): void {
     process.on(signal, () => {
       if (stopSignal.aborted) process.exit(exitCode);
       stopping.abort(new Stop(exitCode));
-      // exit also runs what removes half-written files.
-      if (patience < Number.POSITIVE_INFINITY) setTimeout(() => process.exit(exitCode), patience).unref();
+      endSoon(exitCode);
     });
   }
   // `clipcap … | head` has all it wants: no error, as with other filters.

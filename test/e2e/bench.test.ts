@@ -1,0 +1,122 @@
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { clipcap, temporaryFolder } from "./cli.js";
+
+const folder = await temporaryFolder();
+const at = (name: string) => join(folder, name);
+const QUICK = ["--runs", "2", "--target-ms", "1"];
+
+describe("clipcap bench", () => {
+  it("measures what the pattern finds: a table, JSON with all that a comparison needs, a page", async () => {
+    const [json, html] = [at("new/repeat.json"), at("new/repeat.html")];
+    const ran = await clipcap(["bench", "rows.repeat", ...QUICK, "--json", json, "--html", html, "--quiet"]);
+    expect(ran.stderr).toBe("");
+    expect(ran.exitCode).toBe(0);
+    expect(ran.stdout).toMatch(/^ {2}rows\.repeat +only \* +5 x 10 x 768 +f32 .* yes$/m);
+    expect(ran.stdout).toMatch(/^ {2}rows\.repeat\.backward +only \* /m);
+    expect(await readdir(join(folder, "new"))).toEqual(["repeat.html", "repeat.json"]);
+    expect(await readFile(html, "utf8")).toContain("<h1>Kernels on ");
+
+    const number = expect.any(Number);
+    const report = JSON.parse(await readFile(json, "utf8"));
+    expect(report).toMatchObject({
+      adapter: expect.any(String),
+      driver: expect.any(String),
+      toggles: ["disable-dawn-features=timestamp_quantization"],
+      limits: { maxBindingBytes: number },
+      commit: expect.stringMatching(/^([0-9a-f]{12}\+?|v\d+\.\d+\.\d+)$/),
+      date: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+      peaks: { gflops: number, gbs: number },
+      pattern: "rows.repeat",
+    });
+    expect(report.interrupted).toBeUndefined();
+    expect(report.results.map((r: { kernel: string }) => r.kernel)).toEqual(["rows.repeat", "rows.repeat.backward"]);
+    for (const result of report.results) {
+      expect(result).toMatchObject({
+        variant: "only",
+        shape: "5 x 10 x 768",
+        dtype: "f32",
+        median_ms: number,
+        p95_ms: number,
+        gflops: number,
+        gbs: number,
+        of_peak: number,
+        verified: true,
+      });
+    }
+
+    const compared = await clipcap(["bench", "--compare", json, json]);
+    expect(compared.exitCode).toBe(0);
+    expect(compared.stdout).toMatch(/rows\.repeat\.backward .* 1\.00 .* alike$/m);
+    expect(compared.stdout).not.toContain("differ");
+    const asJson = JSON.parse((await clipcap(["bench", "--compare", json, json, "--json"])).stdout);
+    expect(asJson).toMatchObject({ a: json, b: json, differences: [], onlyA: [], onlyB: [] });
+    expect(asJson.times).toHaveLength(2);
+  });
+
+  it("--list names the cases without measuring; --json without a file is stdout's", async () => {
+    const plain = await clipcap(["bench", "rows.repeat", "--list"]);
+    expect(plain.lines).toEqual([
+      "rows.repeat only * 5 x 10 x 768 f32",
+      "rows.repeat.backward only * 5 x 10 x 768 f32",
+    ]);
+    const lines = (await clipcap(["bench", "rows.repeat", "--list", "--json"])).lines.map((line) => JSON.parse(line));
+    expect(lines[0]).toEqual({
+      kernel: "rows.repeat",
+      variant: "only",
+      shape: "5 x 10 x 768",
+      dtype: "f32",
+      chosen: true,
+    });
+    const { stdout } = await clipcap(["bench", "decode.ancestry", ...QUICK, "--json"]);
+    expect(JSON.parse(stdout).results).toHaveLength(1);
+  });
+
+  it("Ctrl-C: exit code 130, and what was measured until then", async () => {
+    const json = at("interrupted.json");
+    const ran = await clipcap(["bench", "--json", json, ...QUICK], {
+      disturb: (child) =>
+        child.stderr.on("data", (text: string) => /measuring [1-9]\d* of/.test(text) && child.kill("SIGINT")),
+    });
+    expect(ran.exitCode).toBe(130);
+    expect(ran.stdout).toContain("Interrupted: these are the cases that were measured before.");
+    const report = JSON.parse(await readFile(json, "utf8"));
+    expect(report.interrupted).toBe(true);
+    expect(report.results.length).toBeGreaterThan(0);
+    expect((await readdir(folder)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+  });
+
+  it.each([
+    [["bench", "no-such-kernel"], 2, 'no case has "no-such-kernel" in its name; clipcap bench --list shows them all'],
+    [["bench", "--runs", "0"], 2, "--runs is 0; it must be a whole number from 1 to 1000"],
+    [["bench", "--target-ms", "x"], 2, '--target-ms is "x"; it must be a number'],
+    [
+      ["bench", "--json", "matmul"],
+      2,
+      "--json matmul names a file that does not end in .json; put a pattern before it",
+    ],
+    [["bench", "--compare", "a.json"], 2, "--compare takes two files, and there are 1"],
+    [["bench", "--compare", "a.json", "b.json", "--list"], 2, "cannot be used with option"],
+    [["bench", "--compare", at("none.json"), at("none.json")], 1, `${at("none.json")} does not exist`],
+    [
+      ["bench", "--compare", "package.json", "package.json"],
+      1,
+      'package.json is no benchmark: it has no list "results"',
+    ],
+  ])("%j", async (args, exitCode, message) => {
+    const ran = await clipcap(args);
+    expect(ran.exitCode).toBe(exitCode);
+    expect(ran.stdout).toBe("");
+    expect(ran.stderr).toContain(message);
+    expect(ran.stderr.trimEnd().split("\n")).toHaveLength(1);
+  });
+
+  it("a report that would write to the terminal is refused in one clear line", async () => {
+    await writeFile(at("hostile.json"), '{"results": [{"kernel": "\\u001b]0;owned\\u0007"}]}');
+    const ran = await clipcap(["bench", "--compare", at("hostile.json"), at("hostile.json")]);
+    expect(ran.exitCode).toBe(1);
+    expect(ran.stderr).not.toContain("\u001b");
+    expect(ran.stderr.trimEnd().split("\n")).toHaveLength(1);
+  });
+});

@@ -1,0 +1,100 @@
+import { describe, expect, it } from "vitest";
+import { compareReports, parseReport } from "../../../src/bench/compare.js";
+import { comparisonLines } from "../../../src/cli/bench-lines.js";
+import { ClipCapError } from "../../../src/runtime/errors.js";
+import { line, report } from "./reports.js";
+
+const parsed = (name: string, value: unknown) => parseReport(name, JSON.stringify(value));
+
+describe("compareReports", () => {
+  const a = parsed("a.json", report([line("softmax", 2), line("layernorm", 1), line("l2norm", 4), line("gone", 1)]));
+  const b = parsed(
+    "b.json",
+    report([line("l2norm", 1, { verified: false }), line("layernorm", 1.1), line("softmax", 1), line("new", 1)]),
+  );
+  const comparison = compareReports(a, b);
+
+  it("matches by name, with the spread of the ratio", () => {
+    expect(comparison.times.map(({ name, verdict }) => [name[0], verdict])).toEqual([
+      ["softmax", "faster"],
+      ["layernorm", "alike"],
+      ["l2norm", "wrong"],
+    ]);
+    const [softmax] = comparison.times;
+    expect(softmax!.ratio).toBeCloseTo(0.5, 12);
+    expect(softmax!.low).toBeCloseTo(0.9 / 2.2, 12);
+    expect(softmax!.high).toBeCloseTo(1.1 / 1.8, 12);
+    expect(compareReports(b, a).times.at(-1)!.verdict).toBe("slower");
+  });
+
+  it("says what is only in one of them", () => {
+    expect(comparison.onlyA).toEqual([["gone", "only", "50 x 768", "f32"]]);
+    expect(comparison.onlyB).toEqual([["new", "only", "50 x 768", "f32"]]);
+    const lines = comparisonLines(a, b, comparison);
+    expect(lines.slice(lines.indexOf("Only in a.json:"))).toEqual([
+      "Only in a.json:",
+      "  gone only 50 x 768 f32",
+      "",
+      "Only in b.json:",
+      "  new only 50 x 768 f32",
+    ]);
+  });
+
+  it("says when adapters, drivers, toggles or peaks differ", () => {
+    expect(comparison.differences).toEqual([]);
+    const peaks = { gflops: 50, gbs: 21, copy_kernel_gbs: 10, copy_buffer_gbs: 21 };
+    const other = report([], { adapter: "nvidia hopper", driver: "570", toggles: ["adapter=nvidia"], peaks });
+    expect(compareReports(a, parsed("c.json", other)).differences).toEqual([
+      "The adapter differs: mesa software; nvidia hopper.",
+      "The driver differs: llvmpipe; 570.",
+      "The toggles differ: none; adapter=nvidia.",
+      "The measured peaks differ: 100 and 50.0 GFLOP/s; one machine may have been busy.",
+    ]);
+    expect(comparisonLines(a, parsed("c.json", other), compareReports(a, parsed("c.json", other)))).toContain(
+      "The two have no kernel in common.",
+    );
+  });
+});
+
+describe("parseReport", () => {
+  const good = report([line("softmax", 1)]);
+  const withLine = (fields: object) => ({ ...good, results: [{ ...good.results[0], ...fields }] });
+
+  it("takes reports of whole models, whose results are proved elsewhere", () => {
+    const { kernel, variant, shape, dtype, median_ms } = good.results[0]!;
+    const plain = { ...good, results: [{ kernel, variant, shape, dtype, median_ms }] };
+    expect([...parsed("a.json", plain).times.values()]).toEqual([
+      { name: [kernel, variant, shape, dtype], median: 1, best: 1, p95: 1, verified: true },
+    ]);
+  });
+
+  it.each([
+    ["not JSON", "{", /^a\.json is not valid JSON/],
+    ["a list", [], /^a\.json must be a JSON object, not \[\]\.$/],
+    ["another file", { name: "clipcap-webgpu" }, /^a\.json is no benchmark: it has no list "results"/],
+    ["no results in it", { ...good, results: {} }, /no list "results"/],
+    ["a result that is no object", { ...good, results: [7] }, /^a\.json: results\[0\] must be a JSON object, not 7\.$/],
+    ["a time below zero", withLine({ median_ms: -1 }), /results\[0\]: "median_ms" must be a number from/],
+    ["a time that is a text", withLine({ p95_ms: "1" }), /results\[0\]: "p95_ms" must be a number from/],
+    ["a terminal's escape", withLine({ kernel: "\u001b[2J" }), /"kernel" must be a text of one line/],
+    ["a long name", withLine({ shape: "x".repeat(501) }), /"shape" must be a text of one line/],
+    [
+      "a name twice",
+      { ...good, results: [good.results[0], good.results[0]] },
+      /results\[1\]: softmax .* is there twice/,
+    ],
+    ["toggles that are none", { ...good, toggles: [1] }, /"toggles" must be a list of texts/],
+    ["no peaks", { ...good, peaks: undefined }, /peaks: "gflops" must be a number/],
+  ])("refuses %s in one sentence", (_, value, message) => {
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    const refused = () => parseReport("a.json", text);
+    expect(refused).toThrow(ClipCapError);
+    expect(refused).toThrow(message);
+    try {
+      refused();
+    } catch (error) {
+      expect(error).toMatchObject({ code: "bad-input" });
+      expect((error as Error).message).not.toMatch(/\p{Cc}/u);
+    }
+  });
+});

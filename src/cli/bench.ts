@@ -17,8 +17,9 @@ import { chooseDevice } from "./device.js";
 import { numeric, withCommonOptions } from "./options.js";
 import { Screen } from "./screen.js";
 import { stopSignal, waitForTheEnd } from "./stop.js";
+import { openTracing, type TraceOptions, type Tracing, withTraceOption } from "./trace.js";
 
-interface Options {
+interface Options extends TraceOptions {
   readonly list?: boolean;
   /** True where no file is named. */
   readonly json?: string | true;
@@ -59,17 +60,21 @@ export function addBench(program: Command): void {
     .option("--target-ms <ms>", "how long a sample, many dispatches in one submit, lasts", numeric("--target-ms"), 60)
     .addHelpText("after", HELP)
     .action(bench);
-  withCommonOptions(command, ["--json [file]", "results as JSON on stdout, or in the file beside the table"]);
+  withCommonOptions(withTraceOption(command), [
+    "--json [file]",
+    "results as JSON on stdout, or in the file beside the table",
+  ]);
   const exclusive = (flag: string, others: string[]) =>
     command.options.find((option) => option.long === flag)?.conflicts(others);
-  exclusive("--compare", ["list", "html"]);
-  exclusive("--list", ["html"]);
+  exclusive("--compare", ["list", "html", "trace"]);
+  exclusive("--list", ["html", "trace"]);
 }
 
 async function bench(pattern: string | undefined, options: Options): Promise<void> {
   checkOptions(options);
   const screen = new Screen(options);
   if (options.compare) return compare(options.compare, options, screen);
+  const tracing = await openTracing(options);
   const device = await chooseDevice(options.device, { timestamps: true });
   try {
     const cases = matching(kernelCases(device), pattern ?? "");
@@ -77,7 +82,7 @@ async function bench(pattern: string | undefined, options: Options): Promise<voi
       throw new ClipCapError("bad-usage", `no case has "${pattern}" in its name; clipcap bench --list shows them all`);
     }
     if (options.list) list(cases, options, screen);
-    else await measure(device, cases, pattern, options, screen);
+    else await measure({ device, cases, pattern, options, screen, tracing });
   } finally {
     screen.idle();
     device.close();
@@ -110,20 +115,25 @@ function list(cases: readonly KernelCase[], { json }: Options, screen: Screen): 
   }
 }
 
-async function measure(
-  device: Device,
-  cases: readonly KernelCase[],
-  pattern: string | undefined,
-  options: Options,
-  screen: Screen,
-): Promise<void> {
+interface Job {
+  readonly device: Device;
+  readonly cases: readonly KernelCase[];
+  readonly pattern: string | undefined;
+  readonly options: Options;
+  readonly screen: Screen;
+  readonly tracing: Tracing;
+}
+
+async function measure(job: Job): Promise<void> {
+  const { device, pattern, options, screen, tracing } = job;
   const load = watchLoad();
   const results: KernelResult[] = [];
   screen.progress("measuring this device's peaks");
   const peaks = await measurePeaks(device);
   const head = headOf(device, peaks, 0); // now: it asks git, and Ctrl-C shall not wait for that
   const saved = waitForTheEnd();
-  await measureCases(device, peaks, cases, options, screen, results);
+  await tracing.attach(device);
+  await measureCases(job, peaks, results);
   screen.idle();
   const timestamps = results.some((r) => r.gpu_ms !== undefined);
   const report: KernelReport = {
@@ -135,6 +145,7 @@ async function measure(
     results,
   };
   if (results.length > 0) await publish(report, options, screen);
+  if (!stopSignal.aborted) await tracing.write(screen);
   saved();
   const wrong = results.filter((r) => !r.verified).length;
   if (wrong === 0) return;
@@ -144,17 +155,16 @@ async function measure(
 
 /** Appends to `results`, until Ctrl-C. A case that does not fit the memory is reported and left out. */
 async function measureCases(
-  device: Device,
+  { device, cases, options: { runs, targetMs }, screen, tracing }: Job,
   peaks: Peaks,
-  cases: readonly KernelCase[],
-  { runs, targetMs }: Options,
-  screen: Screen,
   results: KernelResult[],
 ): Promise<void> {
   for (const [i, c] of cases.entries()) {
-    screen.progress("measuring", i, cases.length, caseName(c));
+    const name = caseName(c);
+    screen.progress("measuring", i, cases.length, name);
     try {
-      results.push(await untilStopped(measureCase(device, peaks, c, { runs, targetMs })));
+      const work = () => measureCase(device, peaks, c, { runs, targetMs });
+      results.push(await untilStopped(tracing.phase(name, work)));
     } catch (error) {
       if (stopSignal.aborted) return;
       if (!(error instanceof ClipCapError && error.code === "out-of-memory")) throw error;

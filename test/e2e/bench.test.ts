@@ -73,6 +73,15 @@ describe("clipcap bench", () => {
     expect(JSON.parse(stdout).results).toHaveLength(1);
   });
 
+  it("--trace holds one run of each case: of a backward its forward too", async () => {
+    const trace = at("trace.json");
+    const ran = await clipcap(["bench", "rows.repeat", ...QUICK, "--trace", trace]);
+    expect(ran.exitCode).toBe(0);
+    const { traceEvents } = JSON.parse(await readFile(trace, "utf8"));
+    const dispatches = traceEvents.filter((event: { cat?: string }) => event.cat === "dispatch");
+    expect(dispatches.map((event: { name: string }) => event.name)).toEqual(["repeat", "repeat", "d repeat"]);
+  });
+
   it("Ctrl-C: exit code 130, and what was measured until then", async () => {
     const json = at("interrupted.json");
     const ran = await clipcap(["bench", "--json", json, ...QUICK], {

@@ -65,8 +65,10 @@ function* runEvents({ program, dispatches, scalars, times }: ProgramRun): Genera
   }
 }
 
-/** Labels begin with the network that they belong to, in the backward pass after a "d": `d gpt2.h3.fc1`. */
-function stages(dispatches: readonly Dispatch[]): { readonly stage: string; readonly first: number; last: number }[] {
+/** Runs of dispatches of one network: labels begin with the network that they belong to, in the backward pass after a "d": `d gpt2.h3.fc1`. */
+export function stages(
+  dispatches: readonly Dispatch[],
+): { readonly stage: string; readonly first: number; last: number }[] {
   const out: { readonly stage: string; readonly first: number; last: number }[] = [];
   for (const [i, { label }] of dispatches.entries()) {
     const stage = label.split(".")[0]!;

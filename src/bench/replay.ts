@@ -76,33 +76,6 @@ export function replay(program: Program, indices: readonly number[], repeat: num
   program.device.gpu.queue.submit([encoder.finish()]);
 }
 
-/** Dispatches of a program with the same kernel and the same shape, and what they take in one run of the program. */
-export interface Share {
-  readonly kernel: string;
-  readonly label: string;
-  readonly workgroups: readonly number[];
-  readonly count: number;
-  readonly flops: number;
-  readonly timing: Timing;
-}
-
-/** Where a program's time goes, largest first. The program must have run once, so that its scalars are set. */
-export async function shares(program: Program): Promise<Share[]> {
-  const groups = new Map<string, number[]>();
-  program.dispatches.forEach((d, i) => {
-    const key = `${d.kernel.name} ${d.workgroups} ${Object.values(d.uniforms).map(String)}`;
-    groups.set(key, [...(groups.get(key) ?? []), i]);
-  });
-  const out: Share[] = [];
-  for (const indices of groups.values()) {
-    const { kernel, label, workgroups } = program.dispatches[indices[0]!]!;
-    const flops = indices.reduce((sum, i) => sum + (program.dispatches[i]!.flops ?? 0), 0);
-    const timing = await timeDispatches(program, indices, { runs: 5 });
-    out.push({ kernel: kernel.name, label, workgroups, count: indices.length, flops, timing });
-  }
-  return out.sort((a, b) => b.timing.median - a.timing.median);
-}
-
 /** Bytes that a dispatch must at least move: each bound value once. */
 export function boundBytes(d: Dispatch, device: Device): number {
   const seen = new Set<unknown>([device.empty.storage]);

@@ -4,13 +4,13 @@ import { endToEndPage } from "../bench/end-to-end/page/node-page.js";
 import { headOf } from "../bench/node-head.js";
 import { watchLoad } from "../bench/node-timing.js";
 import { measurePeaks } from "../bench/peaks.js";
-import { fixed } from "../bench/result.js";
+import { fixed, type ReportHead, round } from "../bench/result.js";
 import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 import { writeAtomically } from "../weights/node-source.js";
 import { chooseDevice } from "./device.js";
 import type { Screen } from "./screen.js";
-import { stopSignal, untilStopped } from "./stop.js";
+import { stopSignal, untilStopped, waitForTheEnd } from "./stop.js";
 import { table } from "./table.js";
 
 export interface EndToEndOptions {
@@ -43,29 +43,33 @@ async function measure(groups: readonly Group[], pattern: string, options: EndTo
   const open = () => chooseDevice(options.device, { timestamps: true });
   const load = watchLoad();
   const measurements: Measurement[] = [];
-  const device = await open(); // of the report's head; groups have their own, so that each one's memory is its own
+  const head = await headHere(open, screen);
+  const saved = waitForTheEnd();
+  await measureGroups(groups, open, screen, measurements);
+  screen.idle();
+  const report: EndToEndReport = {
+    ...head,
+    other_load: round(load().otherCores, 2),
+    pattern: pattern || undefined,
+    interrupted: stopSignal.aborted || undefined,
+    measurements,
+  };
+  if (measurements.length > 0) await publish(report, options, screen);
+  saved();
+}
+
+/** On a device of its own, as every group has one, so that each one's memory is its own. */
+async function headHere(open: () => Promise<Device>, screen: Screen): Promise<ReportHead> {
+  const device = await open();
   try {
     screen.progress("measuring this device's peaks");
-    const peaks = await untilStopped(measurePeaks(device));
-    const stopped = await measureGroups(groups, open, screen, measurements).catch((error) => {
-      if (!stopSignal.aborted) throw error;
-      return error;
-    });
-    screen.idle();
-    const report: EndToEndReport = {
-      ...headOf(device, peaks, load().otherCores),
-      pattern: pattern || undefined,
-      interrupted: stopped ? true : undefined,
-      measurements,
-    };
-    if (measurements.length > 0) await publish(report, options, screen);
-    if (stopped) throw stopped;
+    return headOf(device, await measurePeaks(device), 0);
   } finally {
     device.close();
   }
 }
 
-/** Appends to `found`. A group that does not fit the memory is reported and left out. */
+/** Appends to `found`, until Ctrl-C. A group that does not fit the memory is reported and left out. */
 async function measureGroups(
   groups: readonly Group[],
   open: () => Promise<Device>,
@@ -82,6 +86,7 @@ async function measureGroups(
         found.push(value);
       }
     } catch (error) {
+      if (stopSignal.aborted) return;
       if (!(error instanceof ClipCapError && error.code === "out-of-memory")) throw error;
       screen.complain(error);
     }
@@ -90,16 +95,14 @@ async function measureGroups(
 
 async function publish(report: EndToEndReport, { json, html, quiet }: EndToEndOptions, screen: Screen): Promise<void> {
   const text = `${JSON.stringify(report, null, 1)}\n`;
-  if (json === true) screen.write(text);
-  else for (const line of endToEndLines(report)) screen.print(line);
   const files = [
     ...(typeof json === "string" ? [[json, text] as const] : []),
     ...(html === undefined ? [] : [[html, endToEndPage(report)] as const]),
   ];
-  for (const [file, content] of files) {
-    await writeAtomically(file, (sink) => sink.write(Buffer.from(content)));
-    if (!quiet && json !== true) screen.print(`Wrote ${file}`);
-  }
+  for (const [file, content] of files) await writeAtomically(file, (sink) => sink.write(Buffer.from(content)));
+  if (json === true) return screen.write(text);
+  for (const line of endToEndLines(report)) screen.print(line);
+  if (!quiet) for (const [file] of files) screen.print(`Wrote ${file}`);
 }
 
 /** A table for each model. */
@@ -115,7 +118,7 @@ export function endToEndLines({
   const head = ["", "median", "", "p95", "cpu", "limit"];
   const row = ({ what, how, value, unit, p95, cpu_ms, limit }: Measurement) => [
     `${what} (${how})`,
-    fixed(value),
+    unit === "ms" ? fixed(value) : String(value),
     unit,
     ...[p95, cpu_ms].map((n) => (n === undefined ? "" : fixed(n))),
     limit === undefined ? "" : `${limit}${value > limit ? " OVER" : ""}`,

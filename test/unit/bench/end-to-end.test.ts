@@ -88,14 +88,14 @@ describe("a report", () => {
     expect(page).toContain('id="chart-0"');
     expect(page).toContain("&#60;gpu&#62;");
     expect(page).not.toContain("<gpu>");
-    expect(page).toContain("default-src 'none'");
+    expect(page).toContain("default-src &#39;none&#39;");
     const data = /id="data">(.*?)<\/script>/.exec(page)![1]!;
     expect(JSON.parse(data)).toEqual(curvesOf(measured.measurements));
   });
 
   it("without curves has no script", () => {
     expect(endToEndPage(report([amount({ what: "load", model: "m", how: "" }, 1, "ms")]))).toContain(
-      "script-src 'none'",
+      "script-src &#39;none&#39;",
     );
   });
 });

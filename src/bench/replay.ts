@@ -1,5 +1,4 @@
-import type { Device } from "../runtime/device.js";
-import type { Dispatch, Program } from "../runtime/program.js";
+import type { Program } from "../runtime/program.js";
 import { GpuClock } from "./gpu-clock.js";
 import { quantile, stopwatch, type Timing, watchLap, watchLoad } from "./node-timing.js";
 
@@ -74,22 +73,4 @@ export function replay(program: Program, indices: readonly number[], repeat: num
   pass.end();
   clock?.resolve(encoder);
   program.device.gpu.queue.submit([encoder.finish()]);
-}
-
-/** Bytes that a dispatch must at least move: each bound value once. */
-export function boundBytes(d: Dispatch, device: Device): number {
-  const seen = new Set<unknown>([device.empty.storage]);
-  let bytes = 0;
-  for (const bound of Object.values(d.tensors)) {
-    const tensor = "tensor" in bound ? bound.tensor : bound;
-    const { storage } = tensor;
-    const part = "part" in bound && storage.kind === "buffers" ? storage.parts[bound.part]! : undefined;
-    const id = part ?? storage;
-    if (seen.has(id)) continue;
-    seen.add(id);
-    const bits = { f32: 32, u32: 32, f16: 16, q8: 8 }[tensor.dtype];
-    const elements = part ? ((part.end - part.start) * tensor.size) / tensor.rows : tensor.size;
-    bytes += (elements * bits) / 8;
-  }
-  return bytes;
 }

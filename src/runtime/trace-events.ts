@@ -1,4 +1,5 @@
 // Chrome's trace event format, which chrome://tracing and ui.perfetto.dev open: docs/tracing.md.
+import { boundBytes } from "./bound-bytes.js";
 import type { Dispatch } from "./program.js";
 import type { HostSlice, ProgramRun, TraceData } from "./trace.js";
 
@@ -96,6 +97,7 @@ function describe(d: Dispatch, scalars: ProgramRun["scalars"]): Readonly<Record<
     uniforms: Object.fromEntries(uniforms),
     workgroups: d.workgroups,
     flops: d.flops ?? 0,
+    bound_bytes: boundBytes(d),
   };
 }
 

@@ -36,7 +36,7 @@ export interface Measurement {
 export interface EndToEndReport extends ReportHead {
   /** Given where not everything was measured. */
   readonly pattern?: string;
-  readonly interrupted?: true;
+  readonly interrupted?: boolean;
   readonly measurements: readonly Measurement[];
 }
 

@@ -62,7 +62,10 @@ const STYLE = `
   :root { --line-0: #7db0ff; --line-1: #f0a06a; --line-2: #7ed3a3; --line-3: #c8a2ee; }
 }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(26rem, 100%), 1fr)); gap: 1rem; }
-.charts figure { margin: 0; min-width: 0; }
+.charts figure { margin: 0; min-width: 0; overflow: hidden; }
+.u-legend { display: block; font-size: 0.85rem; }
+.u-legend .u-series { display: block; text-align: left; }
+.u-legend .u-label { display: inline; white-space: normal; overflow-wrap: anywhere; }
 main > h3 { margin-top: 1.6rem; }
 .warning, .warning td { color: #d33; }
 `;

@@ -7,7 +7,14 @@ export type Case =
   | { readonly type: "matmul"; readonly M: number; readonly K: number; readonly N: number }
   | { readonly type: "layernorm" | "softmax"; readonly rows: number; readonly columns: number }
   | { readonly type: "attention" | "block" | "block-step"; readonly T: number }
-  | { readonly type: "decode"; readonly prefix: number; readonly tokens: number }
+  /** GPT-2 small, or as many of its layers; one beam is greedy decoding. */
+  | {
+      readonly type: "decode";
+      readonly layers: number;
+      readonly beams: number;
+      readonly prefix: number;
+      readonly tokens: number;
+    }
   | { readonly type: "encode" }
   | { readonly type: "mlp-step"; readonly rows: number; readonly width: number; readonly inner: number };
 
@@ -30,9 +37,21 @@ export const CASES: readonly Case[] = [
   { type: "attention", T: 50 },
   { type: "block", T: 50 },
   { type: "encode" },
-  { type: "decode", prefix: 10, tokens: 10 },
+  ...[1, 5].map((beams): Case => ({ type: "decode", layers: GPT2.layers, beams, prefix: 10, tokens: 10 })),
   { type: "mlp-step", rows: 64, width: 768, inner: 1536 },
   { type: "block-step", T: 50 },
+];
+
+/** For Chromium, whose software adapter does 1 to 3 GFLOP/s. */
+export const BROWSER_CASES: readonly Case[] = [
+  matmul(50, 768, 768),
+  { type: "layernorm", rows: 512, columns: 768 },
+  { type: "softmax", rows: 600, columns: 50 },
+  { type: "attention", T: 50 },
+  { type: "block", T: 16 },
+  ...[1, 5].map((beams): Case => ({ type: "decode", layers: 2, beams, prefix: 10, tokens: 5 })),
+  { type: "mlp-step", rows: 16, width: 768, inner: 1536 },
+  { type: "block-step", T: 16 },
 ];
 
 export function shapeOf(c: Case): string {
@@ -49,8 +68,10 @@ export function shapeOf(c: Case): string {
       return `GPT-2 small, batch 1, T ${c.T}`;
     case "encode":
       return "ViT-B/32, 1 image";
-    case "decode":
-      return `GPT-2 small, greedy, prefix ${c.prefix}, ${c.tokens} tokens`;
+    case "decode": {
+      const model = c.layers === GPT2.layers ? "GPT-2 small" : `${c.layers} layers of GPT-2 small`;
+      return `${model}, ${c.beams > 1 ? `beam ${c.beams}` : "greedy"}, prefix ${c.prefix}, ${c.tokens} tokens`;
+    }
     case "mlp-step":
       return `${c.rows} x ${c.width}-${c.inner}-${c.width}`;
   }
@@ -139,6 +160,7 @@ export function causalMask(T: number): Values {
   return { shape: [T, T], data };
 }
 
+/** GPT-2 small; a model of fewer layers reads less of it. */
 export const gpt2File = syntheticFile(gpt2Shapes(GPT2), "full", SEED);
 export const visionFile = syntheticFile(clipVisionShapes(VISION), "full", SEED);
 

@@ -1,32 +1,29 @@
-// The parent's side: a process that serves one library (library.ts, torch_peer.py).
+// The parent's side of a process that serves one library (serve.ts, torch_peer.py).
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { Case } from "./cases.js";
-import type { Answer, Request, Sample } from "./library.js";
+import type { Loaded } from "./library.js";
+import { type Contestant, MAX_SECONDS, type Peer, type Sample } from "./peer.js";
+import type { Answer, Request } from "./serve.js";
 
-/** How a library's process is started. */
-export interface Command {
-  /** Until the library has told its version. */
-  readonly name: string;
-  readonly file: "ours.ts" | "ort.ts" | "tfjs.ts" | "jaxjs.ts" | "torch_peer.py";
-  readonly args?: readonly string[];
+const path = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+
+/** A library of serve.ts. */
+export function inNode(name: string, library: string): Contestant {
+  return { name, open: () => Child.open(name, process.execPath, ["--import", "tsx", path("serve.ts"), library]) };
 }
 
-export interface Loaded {
-  /** The first call, in which drivers compile. */
-  readonly firstMs: number;
-  readonly values: Float32Array;
-}
+export const TORCH: Contestant = {
+  name: "torch cpu",
+  open: () => Child.open("torch cpu", "python3", [path("torch_peer.py")]),
+};
 
 /** Lines of what a process printed last that are kept, to say why it ended. */
 const KEPT_LINES = 20;
 
-/** An answer takes at most this long: drivers compile for a minute, and a busy machine is ten times as slow as a quiet one. */
-const MAX_SECONDS = 600;
-
-export class Child {
+class Child implements Peer {
   private constructor(
     private readonly process: ChildProcess,
     private readonly answers: AsyncIterator<string>,
@@ -34,11 +31,8 @@ export class Child {
     readonly name: string,
   ) {}
 
-  /** @throws Error with the reason when the library cannot be used here. */
-  static async open({ name, file, args = [] }: Command): Promise<Child> {
-    const path = fileURLToPath(new URL(file, import.meta.url));
-    const [program, first] = file.endsWith(".py") ? ["python3", []] : [process.execPath, ["--import", "tsx"]];
-    const child = spawn(program, [...first, path, ...args], { stdio: ["pipe", "pipe", "pipe", "pipe"] });
+  static async open(name: string, program: string, args: readonly string[]): Promise<Child> {
+    const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe", "pipe"] });
     const lastLines = keepLastLines(child);
     const started = new Promise<void>((resolve, reject) => {
       child.once("spawn", resolve);
@@ -52,7 +46,6 @@ export class Child {
     return new Child(child, lines, lastLines, answer.name);
   }
 
-  /** Loads the case in place of the last one and calls it a few times. @throws Error with the reason why it cannot. */
   async prepare(c: Case): Promise<Loaded> {
     this.request({ do: "prepare", case: c });
     const { firstMs, values } = await this.answer("prepared");

@@ -1,96 +1,54 @@
-// jax-js on WebGPU, with Dawn as the browser; blocks and steps under jit. Its arrays are consumed by use; `ref` keeps one.
-import type * as Jax from "@jax-js/jax";
-import { sleepBetweenPolls } from "../../src/node/dawn.js";
-import {
-  ADAM,
-  BLOCK_NAMES,
-  blockWeights,
-  C,
-  type Case,
-  causalMask,
-  GPT2,
-  H,
-  inputOf,
-  matmulWeight,
-  mlpWeights,
-  normWeights,
-  oneHotTargets,
-  type Values,
-} from "./cases.js";
-import { type Library, type Prepared, serve, versionOf } from "./library.js";
-import { installWebGpu } from "./node-globals.js";
+// jax-js on WebGPU; everything under jit. Its arrays are consumed by use; `ref` keeps one.
+import * as jax from "@jax-js/jax";
+import { type ArrayLibrary, type Compute, type Named, prepareArrays } from "./arrays.js";
+import { ADAM, C, type Case, GPT2, H, inputOf, oneHotTargets, type Values } from "./cases.js";
+import type { Library, Prepared } from "./library.js";
+import pins from "./package.json" with { type: "json" };
 
-type Array1 = Jax.Array;
-type Weights = Readonly<Record<string, Array1>>;
+const { numpy: np, nn } = jax;
+type Array1 = jax.Array;
+type Arrays = Named<Array1>;
 
-async function open(): Promise<Library> {
-  await installWebGpu();
-  const jax: typeof Jax = await import("@jax-js/jax");
+export async function open(): Promise<Library> {
   const found = await jax.init("webgpu");
   if (!found.includes("webgpu")) throw new Error("jax-js found no WebGPU adapter");
   jax.defaultDevice("webgpu");
-  return { name: `jax-js ${versionOf("@jax-js/jax")}`, prepare: (c) => prepare(jax, c) };
+  return { name: `jax-js ${pins.dependencies["@jax-js/jax"]}`, prepare: (c) => prepareArrays(library, c) };
 }
 
-async function prepare(jax: typeof Jax, c: Case): Promise<Prepared> {
-  const { numpy: np, nn } = jax;
-  const put = ({ data, shape }: Values) => np.array(data, { shape: [...shape] });
-  switch (c.type) {
-    case "matmul":
-      return forward(jax, c, { w: put(matmulWeight(c)) }, (x, { w }) => np.matmul(x, w!));
-    case "layernorm": {
-      const [scale, shift] = normWeights(c.columns).map(put);
-      return forward(jax, c, { scale: scale!, shift: shift! }, (x, w) => norm(jax, x, w.scale!, w.shift!));
-    }
-    case "softmax":
-      return forward(jax, c, {}, (x) => nn.softmax(x, -1));
-    case "attention":
-      return forward(jax, c, { mask: put(causalMask(c.T)) }, (qkv, { mask }) => attention(jax, qkv, mask!, c.T));
-    case "block": {
-      const weights = { ...(await blockArrays(put)), mask: put(causalMask(c.T)) };
-      return forward(jax, c, weights, (x, w) => block(jax, x, w, w.mask!, c.T));
-    }
-    case "block-step": {
-      const weights = await blockArrays(put);
-      const mask = put(causalMask(c.T));
-      return trainingStep(jax, c, weights, { mask }, (x, w, { mask: m }) => block(jax, x, w, m!, c.T));
-    }
-    case "mlp-step": {
-      const [w1, w2] = mlpWeights(c).map(put);
-      const logits = (x: Array1, w: Weights) => np.matmul(nn.relu(np.matmul(x, w.w1!)), w.w2!);
-      return trainingStep(jax, c, { w1: w1!, w2: w2! }, {}, logits);
-    }
-    case "encode":
-    case "decode":
-      throw new Error("whole models are compared as ONNX graphs, which the package @jax-js/jax does not read");
-  }
+const library: ArrayLibrary<Array1> = {
+  put,
+  again: (x) => x.ref,
+  add: (a, b) => a.add(b),
+  matmul: (a, b) => np.matmul(a, b),
+  relu: (x) => nn.relu(x),
+  gelu: (x) => nn.gelu(x),
+  softmax: (x) => nn.softmax(x, -1),
+  norm,
+  attention,
+  forward,
+  trainingStep,
+};
+
+function put({ data, shape }: Values): Array1 {
+  return np.array(data, { shape: [...shape] });
 }
 
-/** A call uploads the input, computes and reads the result back. */
-function forward(jax: typeof Jax, c: Case, weights: Weights, compute: (x: Array1, w: Weights) => Array1): Prepared {
-  const { data, shape } = inputOf(c);
+function forward(c: Case, constants: Arrays, compute: (x: Array1, constants: Arrays) => Array1): Prepared {
+  const input = inputOf(c);
   const compiled = jax.jit(compute);
-  const call = () => read(compiled(jax.numpy.array(data, { shape: [...shape] }), refs(weights)));
-  return { call, close: () => dispose(weights) };
+  return { call: () => read(compiled(put(input), refs(constants))), close: () => dispose(constants) };
 }
 
-function trainingStep(
-  jax: typeof Jax,
-  c: Case,
-  initial: Weights,
-  constants: Weights,
-  logitsOf: (x: Array1, w: Weights, constants: Weights) => Array1,
-): Prepared {
-  const { numpy: np, nn } = jax;
-  const { data, shape } = inputOf(c);
-  const array = (v: Values) => np.array(v.data, { shape: [...v.shape] });
-  const oneHot = array(oneHotTargets(shape[0]!, shape[1]!));
-  const lossOf = (w: Weights, x: Array1, target: Array1, fixed: Weights) =>
-    np.mean(np.sum(nn.logSoftmax(logitsOf(x, w, fixed), -1).mul(target), -1)).neg();
+function trainingStep(c: Case, initial: Arrays, constants: Arrays, logits: Compute<Array1>): Prepared {
+  const input = inputOf(c);
+  const oneHot = put(oneHotTargets(input.shape[0]!, input.shape[1]!));
+  const lossOf = (w: Arrays, x: Array1, target: Array1, fixed: Arrays) =>
+    np.mean(np.sum(nn.logSoftmax(logits(x, w, fixed), -1).mul(target), -1)).neg();
   const { lr, beta1, beta2, eps } = ADAM;
   const step = jax.jit(
-    (w: Weights, m: Weights, v: Weights, x: Array1, target: Array1, c1: Array1, c2: Array1, fixed: Weights) => {
-      const [loss, gradients] = jax.valueAndGrad(lossOf)(refs(w), x, target, fixed) as [Array1, Weights];
+    (w: Arrays, m: Arrays, v: Arrays, x: Array1, target: Array1, c1: Array1, c2: Array1, fixed: Arrays) => {
+      const [loss, gradients] = jax.valueAndGrad(lossOf)(refs(w), x, target, fixed) as [Array1, Arrays];
       const next = {
         w: {} as Record<string, Array1>,
         m: {} as Record<string, Array1>,
@@ -110,13 +68,12 @@ function trainingStep(
       return { loss, ...next };
     },
   );
-  let state = { w: initial, m: zeros(jax, initial), v: zeros(jax, initial) };
+  let state = { w: initial, m: zeros(initial), v: zeros(initial) };
   let t = 0;
-  const call = async () => {
+  const call = () => {
     t++;
-    const x = np.array(data, { shape: [...shape] });
     const [c1, c2] = [beta1, beta2].map((beta) => np.array(Float32Array.of(1 - beta ** t), { shape: [1] }));
-    const { loss, ...next } = step(state.w, state.m, state.v, x, oneHot.ref, c1!, c2!, refs(constants));
+    const { loss, ...next } = step(state.w, state.m, state.v, put(input), oneHot.ref, c1!, c2!, refs(constants));
     state = next;
     return read(loss);
   };
@@ -127,21 +84,7 @@ function trainingStep(
   return { call, close };
 }
 
-async function blockArrays(put: (v: Values) => Array1): Promise<Weights> {
-  const values = await blockWeights();
-  return Object.fromEntries(BLOCK_NAMES.map((name) => [name, put(values.get(name)!)]));
-}
-
-function block(jax: typeof Jax, x: Array1, w: Weights, mask: Array1, T: number): Array1 {
-  const { numpy: np, nn } = jax;
-  const linear = (input: Array1, name: string) => np.matmul(input, w[`${name}.weight`]!).add(w[`${name}.bias`]!);
-  const qkv = linear(norm(jax, x.ref, w["ln_1.weight"]!, w["ln_1.bias"]!), "attn.c_attn");
-  const y = x.add(linear(attention(jax, qkv, mask, T), "attn.c_proj"));
-  const h = nn.gelu(linear(norm(jax, y.ref, w["ln_2.weight"]!, w["ln_2.bias"]!), "mlp.c_fc"));
-  return y.add(linear(h, "mlp.c_proj"));
-}
-
-function norm({ numpy: np }: typeof Jax, x: Array1, scale: Array1, shift: Array1): Array1 {
+function norm(x: Array1, scale: Array1, shift: Array1): Array1 {
   const centred = x.ref.sub(np.mean(x, -1, { keepdims: true }));
   const variance = np.mean(np.square(centred.ref), -1, { keepdims: true });
   return centred
@@ -150,8 +93,7 @@ function norm({ numpy: np }: typeof Jax, x: Array1, scale: Array1, shift: Array1
     .add(shift);
 }
 
-/** q|k|v [T, 3C] -> [T, C]. */
-function attention({ numpy: np, nn }: typeof Jax, qkv: Array1, mask: Array1, T: number): Array1 {
+function attention(qkv: Array1, mask: Array1, T: number): Array1 {
   const heads = qkv.reshape([T, 3, H, C / H]).transpose([1, 2, 0, 3]); // [3, H, T, D]
   const [q, k, v] = np.split(heads, 3, 0).map((x) => x.reshape([H, T, C / H])) as [Array1, Array1, Array1];
   const scores = np
@@ -161,26 +103,18 @@ function attention({ numpy: np, nn }: typeof Jax, qkv: Array1, mask: Array1, T: 
   return np.matmul(nn.softmax(scores, -1), v).transpose([1, 0, 2]).reshape([T, C]);
 }
 
-function refs(arrays: Weights): Weights {
+function refs(arrays: Arrays): Arrays {
   return Object.fromEntries(Object.entries(arrays).map(([name, a]) => [name, a.ref]));
 }
 
-function zeros(jax: typeof Jax, like: Weights): Weights {
-  return Object.fromEntries(Object.entries(like).map(([name, a]) => [name, jax.numpy.zeros([...a.shape])]));
+function zeros(like: Arrays): Arrays {
+  return Object.fromEntries(Object.entries(like).map(([name, a]) => [name, np.zeros([...a.shape])]));
 }
 
-function dispose(arrays: Weights): void {
+function dispose(arrays: Arrays): void {
   for (const a of Object.values(arrays)) a.dispose();
 }
 
-/** The poll throttle that this project waits with, so that a CPU adapter gets the same cores. */
 async function read(x: Array1): Promise<Float32Array> {
-  const done = sleepBetweenPolls();
-  try {
-    return (await x.data()) as Float32Array;
-  } finally {
-    done();
-  }
+  return (await x.data()) as Float32Array;
 }
-
-await serve(open);

@@ -6,10 +6,9 @@ import { linear, matmul } from "../../src/kernels/matmul/matmul.js";
 import { softmax } from "../../src/kernels/softmax/softmax.js";
 import { type BlockWeights, block, selfAttention } from "../../src/models/block.js";
 import { clipVision, loadClipVision } from "../../src/models/clip.js";
-import { Generator } from "../../src/models/generate.js";
+import { Generator, type Strategy } from "../../src/models/generate.js";
 import { loadGpt2 } from "../../src/models/gpt2.js";
 import { listWeights, WeightLoader } from "../../src/models/weights.js";
-import { openDevice } from "../../src/node.js";
 import type { Device } from "../../src/runtime/device.js";
 import { Program } from "../../src/runtime/program.js";
 import type { Tensor } from "../../src/runtime/tensor.js";
@@ -35,13 +34,17 @@ import {
   VISION,
   visionFile,
 } from "./cases.js";
-import { type Prepared, serve } from "./library.js";
+import type { Library, Prepared } from "./library.js";
 
 const NOTHING = () => {};
 
 /** GPT-2 small cut down to its first block; the embeddings that a block does not read are small. */
 const ONE_BLOCK = parseGpt2Config({ n_layer: 1, vocab_size: 64, n_positions: 64 });
 const oneBlockFile = syntheticFile(gpt2Shapes(ONE_BLOCK), "full", SEED);
+
+export function open(device: Device): Library {
+  return { name: "clipcap-webgpu", prepare: (c) => prepare(device, c) };
+}
 
 function prepare(device: Device, c: Case): Promise<Prepared> {
   switch (c.type) {
@@ -128,19 +131,22 @@ async function encode(device: Device, c: Case): Promise<Prepared> {
   );
 }
 
-/** The call gives the token ids. */
+const BEAM: Strategy = { type: "beam", rule: "mean", temperature: 1, alpha: 1 };
+
+/** The call gives the token ids of every beam, the best first. */
 async function decode(device: Device, c: Extract<Case, { type: "decode" }>): Promise<Prepared> {
   const loader = new WeightLoader(device, gpt2File, { dtype: "f32", account: "gpt2" });
-  const gpt2 = await loadGpt2(loader, GPT2);
+  const gpt2 = await loadGpt2(loader, { ...GPT2, layers: c.layers });
   const { shape, data } = inputOf(c);
   const prefix = device.tensor("prefix", shape);
-  const fixed = { images: 1, width: 1, prompt: [], stop: [], repetitionPenalty: 1, noRepeatNgram: 0 };
-  const options = { ...fixed, maxTokens: c.tokens, strategy: { type: "greedy" } } as const;
+  const fixed = { images: 1, prompt: [], stop: [], repetitionPenalty: 1, noRepeatNgram: 0 };
+  const strategy = c.beams > 1 ? BEAM : ({ type: "greedy" } as const);
+  const options = { ...fixed, width: c.beams, maxTokens: c.tokens, strategy };
   const generator = await Generator.create(device, gpt2, c.prefix, options, () => prefix);
   const call = async () => {
     device.write(prefix, data);
     const captions = await generator.run({ seed: 0 });
-    return Float32Array.from(captions[0]![0]!.tokens);
+    return Float32Array.from(captions[0]!.flatMap(({ tokens }) => tokens));
   };
   const close = () => {
     generator.destroy();
@@ -230,8 +236,3 @@ function transposed({ shape, data }: Values): Values {
     data: Float32Array.from(data, (_, i) => data[(i % rows) * columns + Math.floor(i / rows)]!),
   };
 }
-
-await serve(async () => {
-  const device = await openDevice();
-  return { name: "clipcap-webgpu", prepare: (c) => prepare(device, c) };
-});

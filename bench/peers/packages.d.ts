@@ -1,18 +1,33 @@
 // As much of the peers' types as is used here, so that the code is checked where they are not installed.
 
-declare module "onnxruntime-node" {
+declare module "onnxruntime-common" {
   export class Tensor {
-    constructor(type: "float32", data: Float32Array, shape: readonly number[]);
+    constructor(type: "float32" | "int64", data: Float32Array | BigInt64Array, shape: readonly number[]);
     readonly data: Float32Array | BigInt64Array;
+    dispose(): void;
   }
   export class InferenceSession {
     static create(
       model: Uint8Array,
-      options: { readonly executionProviders: readonly string[]; readonly logSeverityLevel: number },
+      options: {
+        readonly executionProviders: readonly string[];
+        readonly logSeverityLevel: 3;
+        /** Of outputs by name; the others are read back. */
+        readonly preferredOutputLocation: Readonly<Record<string, "cpu" | "gpu-buffer">>;
+      },
     ): Promise<InferenceSession>;
     run(feeds: Readonly<Record<string, Tensor>>): Promise<Readonly<Record<string, Tensor>>>;
     release(): Promise<void>;
   }
+  export const env: { readonly wasm: { numThreads?: number } };
+}
+
+declare module "onnxruntime-node" {
+  export * from "onnxruntime-common";
+}
+
+declare module "onnxruntime-web/webgpu" {
+  export * from "onnxruntime-common";
 }
 
 declare module "@tensorflow/tfjs-backend-webgpu" {}

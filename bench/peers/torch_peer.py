@@ -1,4 +1,4 @@
-"""PyTorch on the CPU: the requests and answers of library.ts, the cases and values of cases.ts."""
+"""PyTorch on the CPU: the requests and answers of serve.ts, the cases and values of cases.ts."""
 
 import base64
 import json

@@ -11,15 +11,23 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** What was measured and where, for any report. */
 export function headOf(device: Device, peaks: Peaks, otherCores: number): ReportHead {
-  const { vendor, architecture, description } = device.adapter;
+  return { ...machineOf(device, togglesOf(device), otherCores), peaks };
+}
+
+/** The same where peaks are not measured. */
+export function machineOf(
+  { adapter, limits }: Pick<Device, "adapter" | "limits">,
+  toggles: readonly string[],
+  otherCores: number,
+): Omit<ReportHead, "peaks"> {
+  const { vendor, architecture, description } = adapter;
   return {
     adapter: [vendor, architecture].filter(Boolean).join(" ") || "unknown",
     driver: description,
-    toggles: togglesOf(device),
-    limits: device.limits,
+    toggles,
+    limits,
     commit: commit(),
     date: new Date().toISOString(),
-    peaks,
     other_load: round(otherCores, 2),
   };
 }

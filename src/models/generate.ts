@@ -69,8 +69,7 @@ export class Generator {
     private readonly device: Device,
     readonly shape: GeneratorShape,
     private readonly start: Program,
-    /** One further token of every row; benchmarks replay it. */
-    readonly step: Program,
+    private readonly step: Program,
     private readonly results: Program,
     private readonly state: DecodeState,
     /** Tokens before the first generated one: prefix and prompt. */

@@ -16,7 +16,7 @@ const SERVED_FOLDERS = [join("weights", "flickr8k-small"), join("test", "goldens
  * Only `--enable-unsafe-webgpu` makes headless Chromium on Linux without a GPU give an adapter (SwiftShader); the others
  * keep it from calling home. `--no-sandbox` because CI runs as root.
  */
-const FLAGS = [
+export const CHROMIUM_FLAGS: readonly string[] = [
   "--enable-unsafe-webgpu",
   "--headless=new",
   "--no-sandbox",
@@ -42,19 +42,23 @@ export interface Chromium {
   close(): Promise<void>;
 }
 
-/** Starts Chromium with an empty profile. Throws when there is none: CLIPCAP_CHROMIUM names another path. */
+/** The path of Chromium. Throws when there is none: CLIPCAP_CHROMIUM names another. */
+export function chromiumPath(): string {
+  const path = process.env.CLIPCAP_CHROMIUM ?? "/usr/bin/chromium";
+  if (existsSync(path)) return path;
+  throw new Error(
+    `This needs Chromium, and there is none at ${path}: ` +
+      "run `sudo apt install chromium`, or set CLIPCAP_CHROMIUM to the path of a Chromium or Chrome.",
+  );
+}
+
+/** Starts Chromium with an empty profile. */
 export async function openChromium(): Promise<Chromium> {
-  const executablePath = process.env.CLIPCAP_CHROMIUM ?? "/usr/bin/chromium";
-  if (!existsSync(executablePath)) {
-    throw new Error(
-      `The browser tests need Chromium, and there is none at ${executablePath}: ` +
-        "run `sudo apt install chromium`, or set CLIPCAP_CHROMIUM to the path of a Chromium or Chrome.",
-    );
-  }
+  const executablePath = chromiumPath();
   const profile = mkdtempSync(join(tmpdir(), "clipcap-chromium-"));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath,
-    args: FLAGS,
+    args: [...CHROMIUM_FLAGS],
     chromiumSandbox: false,
   });
   return {

@@ -2,14 +2,14 @@ import { type Attribute, model, node, type TensorData, tensor, type ValueInfo } 
 
 /** Collects the nodes of a graph; values are known by their names. */
 export class Graph {
-  private readonly nodes: Buffer[] = [];
-  private readonly tensors: Buffer[] = [];
+  private readonly nodes: Uint8Array[] = [];
+  private readonly tensors: Uint8Array[] = [];
   private readonly inputs: ValueInfo[] = [];
   private readonly outputs: ValueInfo[] = [];
   private count = 0;
 
-  input(name: string, shape: ValueInfo["shape"]): string {
-    this.inputs.push({ name, type: "f32", shape });
+  input(name: string, shape: ValueInfo["shape"], type: ValueInfo["type"] = "f32"): string {
+    this.inputs.push({ name, type, shape });
     return name;
   }
 
@@ -33,6 +33,10 @@ export class Graph {
     return this.constant({ shape: [], data: Float32Array.of(value) });
   }
 
+  scalarInt(value: number): string {
+    return this.constant({ shape: [], data: BigInt64Array.of(BigInt(value)) });
+  }
+
   /** A node with one output. */
   op(op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>> = {}): string {
     const output = this.fresh();
@@ -47,7 +51,14 @@ export class Graph {
     return outputs;
   }
 
-  bytes(): Buffer {
+  /** The k largest along the last axis, largest first: values and indices. */
+  topK(x: string, k: number): [string, string] {
+    const outputs: [string, string] = [this.fresh(), this.fresh()];
+    this.nodes.push(node("TopK", [x, this.ints(k)], outputs, {}));
+    return outputs;
+  }
+
+  bytes(): Uint8Array {
     const { nodes, tensors, inputs, outputs } = this;
     return model({ nodes, tensors, inputs, outputs });
   }

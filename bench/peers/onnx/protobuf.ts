@@ -18,7 +18,7 @@ const ELEMENT_TYPE = { f32: 1, i64: 7 };
 const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 };
 const [IR_VERSION, OPSET] = [9, 20];
 
-function varint(value: number): Buffer {
+function varint(value: number): Uint8Array {
   const bytes: number[] = [];
   let rest = BigInt.asUintN(64, BigInt(value)); // negative numbers take ten bytes
   do {
@@ -26,27 +26,34 @@ function varint(value: number): Buffer {
     rest >>= 7n;
     bytes.push(rest > 0n ? low | 128 : low);
   } while (rest > 0n);
-  return Buffer.from(bytes);
+  return Uint8Array.from(bytes);
 }
 
-function int(field: number, value: number): Buffer {
-  return Buffer.concat([varint(field << 3), varint(value)]);
+function concat(pieces: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
 }
 
-function float(field: number, value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeFloatLE(value);
-  return Buffer.concat([varint((field << 3) | 5), bytes]);
+function int(field: number, value: number): Uint8Array {
+  return concat([varint(field << 3), varint(value)]);
 }
 
-function bytes(field: number, ...pieces: (Uint8Array | string)[]): Buffer {
-  const buffers = pieces.map((piece) => (typeof piece === "string" ? Buffer.from(piece) : piece));
-  const length = buffers.reduce((sum, b) => sum + b.length, 0);
-  return Buffer.concat([varint((field << 3) | 2), varint(length), ...buffers]);
+function float(field: number, value: number): Uint8Array {
+  return concat([varint((field << 3) | 5), new Uint8Array(Float32Array.of(value).buffer)]); // all hosts are little-endian
 }
 
-function attribute(name: string, value: Attribute): Buffer {
-  const parts = (type: number, ...values: Buffer[]) => Buffer.concat([bytes(1, name), ...values, int(20, type)]);
+function bytes(field: number, ...pieces: (Uint8Array | string)[]): Uint8Array {
+  const content = concat(pieces.map((piece) => (typeof piece === "string" ? new TextEncoder().encode(piece) : piece)));
+  return concat([varint((field << 3) | 2), varint(content.length), content]);
+}
+
+function attribute(name: string, value: Attribute): Uint8Array {
+  const parts = (type: number, ...values: Uint8Array[]) => concat([bytes(1, name), ...values, int(20, type)]);
   if (typeof value === "number") return parts(ATTRIBUTE_TYPE.int, int(3, value));
   if (typeof value === "string") return parts(ATTRIBUTE_TYPE.string, bytes(4, value));
   if ("float" in value) return parts(ATTRIBUTE_TYPE.float, float(2, value.float));
@@ -59,8 +66,8 @@ export function node(
   inputs: readonly string[],
   outputs: readonly string[],
   attributes: Readonly<Record<string, Attribute>>,
-): Buffer {
-  return Buffer.concat([
+): Uint8Array {
+  return concat([
     ...inputs.map((name) => bytes(1, name)),
     ...outputs.map((name) => bytes(2, name)),
     bytes(4, op),
@@ -69,25 +76,25 @@ export function node(
 }
 
 /** TensorProto, its numbers as raw little-endian bytes. */
-export function tensor(name: string, { shape, data }: TensorData): Buffer {
+export function tensor(name: string, { shape, data }: TensorData): Uint8Array {
   const type = data instanceof Float32Array ? ELEMENT_TYPE.f32 : ELEMENT_TYPE.i64;
   const raw = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return Buffer.concat([...shape.map((d) => int(1, d)), int(2, type), bytes(8, name), bytes(9, raw)]);
+  return concat([...shape.map((d) => int(1, d)), int(2, type), bytes(8, name), bytes(9, raw)]);
 }
 
-function valueInfo({ name, type, shape }: ValueInfo): Buffer {
+function valueInfo({ name, type, shape }: ValueInfo): Uint8Array {
   const dimensions = shape.map((d) => bytes(1, typeof d === "number" ? int(1, d) : bytes(2, d)));
   const tensorType = bytes(1, int(1, ELEMENT_TYPE[type]), bytes(2, ...dimensions));
-  return Buffer.concat([bytes(1, name), bytes(2, tensorType)]);
+  return concat([bytes(1, name), bytes(2, tensorType)]);
 }
 
 /** ModelProto with one graph; `nodes` in an order in which each comes after what it reads. */
 export function model(graph: {
-  readonly nodes: readonly Buffer[];
-  readonly tensors: readonly Buffer[];
+  readonly nodes: readonly Uint8Array[];
+  readonly tensors: readonly Uint8Array[];
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
-}): Buffer {
+}): Uint8Array {
   const content = [
     ...graph.nodes.map((n) => bytes(1, n)),
     bytes(2, "graph"),
@@ -95,5 +102,5 @@ export function model(graph: {
     ...graph.inputs.map((v) => bytes(11, valueInfo(v))),
     ...graph.outputs.map((v) => bytes(12, valueInfo(v))),
   ];
-  return Buffer.concat([int(1, IR_VERSION), bytes(7, ...content), bytes(8, bytes(1, ""), int(2, OPSET))]);
+  return concat([int(1, IR_VERSION), bytes(7, ...content), bytes(8, bytes(1, ""), int(2, OPSET))]);
 }

@@ -1,7 +1,7 @@
 import { ClipCapError } from "../runtime/errors.js";
 import { asObject, Fields, parseJsonObject } from "../weights/json-fields.js";
 
-/** What a comparison needs of a report that `clipcap bench --json` or `npm run bench` wrote. */
+/** What a comparison needs of a report that `clipcap bench --json` wrote, of kernels or of whole models. */
 export interface ComparedReport {
   readonly file: string;
   readonly adapter: string;
@@ -11,12 +11,13 @@ export interface ComparedReport {
   readonly date: string;
   readonly gflops: number;
   readonly gbs: number;
-  /** By kernel, variant, shape and type. */
+  /** By their names. */
   readonly times: ReadonlyMap<string, Time>;
 }
 
 interface Time {
-  readonly name: readonly [kernel: string, variant: string, shape: string, dtype: string];
+  /** Kernel, variant, shape and type; or what is measured, with which model, how, and the unit. */
+  readonly name: readonly [string, string, string, string];
   readonly median: number;
   readonly best: number;
   readonly p95: number;
@@ -24,7 +25,7 @@ interface Time {
   readonly verified: boolean;
 }
 
-/** One kernel in both reports. */
+/** One time in both reports. */
 export interface ComparedTime {
   readonly name: Time["name"];
   readonly a_ms: number;
@@ -56,19 +57,10 @@ const PEAKS_DIFFER = 1.1;
 /** @throws ClipCapError `bad-input`, in one sentence, for whatever is no report. */
 export function parseReport(file: string, text: string): ComparedReport {
   const top = new Fields(file, objectIn(file, text), "bad-input");
-  const { results } = top.values;
-  if (!Array.isArray(results) || results.length > MAX_RESULTS) {
-    throw new ClipCapError(
-      "bad-input",
-      `${file} is no benchmark: it has no list "results" of at most ${MAX_RESULTS} lines; clipcap bench --json FILE.json writes one.`,
-    );
-  }
   const times = new Map<string, Time>();
-  for (const [i, value] of results.entries()) {
-    const where = `${file}: results[${i}]`;
-    const time = timeOf(new Fields(where, asObject(where, value, "bad-input"), "bad-input"));
+  for (const time of timesOf(top)) {
     const key = JSON.stringify(time.name);
-    if (times.has(key)) throw new ClipCapError("bad-input", `${where}: ${time.name.join(" ")} is there twice.`);
+    if (times.has(key)) throw new ClipCapError("bad-input", `${file}: ${time.name.join(" ")} is there twice.`);
     times.set(key, time);
   }
   const peaks = top.object("peaks");
@@ -93,7 +85,24 @@ function objectIn(file: string, text: string) {
   }
 }
 
-function timeOf(fields: Fields): Time {
+function timesOf(top: Fields): Time[] {
+  const { results, measurements } = top.values;
+  const list = results ?? measurements;
+  if (!Array.isArray(list) || list.length > MAX_RESULTS) {
+    throw new ClipCapError(
+      "bad-input",
+      `${top.where} is no benchmark: it has no list "results" of at most ${MAX_RESULTS} lines; clipcap bench --json FILE.json writes one.`,
+    );
+  }
+  return list.flatMap((value, i) => {
+    const where = `${top.where}: ${results ? "results" : "measurements"}[${i}]`;
+    const fields = new Fields(where, asObject(where, value, "bad-input"), "bad-input");
+    if (results) return [kernelTime(fields)];
+    return fields.text("unit") === "ms" ? [modelTime(fields)] : []; // rates follow from times; bytes are no matter of speed
+  });
+}
+
+function kernelTime(fields: Fields): Time {
   const median = fields.float("median_ms", undefined, Number.MIN_VALUE, MAX_MS);
   return {
     name: [line(fields, "kernel"), line(fields, "variant"), line(fields, "shape"), line(fields, "dtype")],
@@ -101,6 +110,19 @@ function timeOf(fields: Fields): Time {
     best: fields.float("best_ms", median, Number.MIN_VALUE, MAX_MS),
     p95: fields.float("p95_ms", median, Number.MIN_VALUE, MAX_MS),
     verified: fields.bool("verified", true),
+  };
+}
+
+function modelTime(fields: Fields): Time {
+  const median = fields.float("value", undefined, Number.MIN_VALUE, MAX_MS);
+  // The first points of several curves are the same work.
+  const curve = fields.values.place === undefined ? "" : `, by ${line(fields.object("place"), "axis")}`;
+  return {
+    name: [line(fields, "what"), line(fields, "model"), `${line(fields, "how")}${curve}`, "ms"],
+    median,
+    best: fields.float("best", median, Number.MIN_VALUE, MAX_MS),
+    p95: fields.float("p95", median, Number.MIN_VALUE, MAX_MS),
+    verified: true,
   };
 }
 
@@ -122,7 +144,7 @@ function togglesOf(top: Fields): string {
   return list.join(" ");
 }
 
-/** The kernels of both reports, in the order of `a`. */
+/** The times of both reports, in the order of `a`. */
 export function compareReports(a: ComparedReport, b: ComparedReport): Comparison {
   const missing = (from: ComparedReport, other: ComparedReport) =>
     [...from.times].filter(([key]) => !other.times.has(key)).map(([, time]) => time.name);

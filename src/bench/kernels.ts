@@ -1,9 +1,10 @@
+import { boundBytes } from "../runtime/bound-bytes.js";
 import type { Device } from "../runtime/device.js";
 import { Program } from "../runtime/program.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { KernelCase, Recorded, Values } from "./cases/case.js";
 import type { Peaks } from "./peaks.js";
-import { boundBytes, type DispatchTiming, timeDispatches } from "./replay.js";
+import { type DispatchTiming, timeDispatches } from "./replay.js";
 import { type KernelResult, result, round } from "./result.js";
 
 /** f32 sums of up to 50,257 products come to about 1e-12; one wrong element in a sample of 256 to 1e-3. */
@@ -32,7 +33,7 @@ export async function measureCase(
     const error = errorOf(await firstRun(program, outputs, scalars));
     const timed = program.dispatches.map((_, i) => i).slice(from);
     const flops = timed.reduce((sum, i) => sum + (program.dispatches[i]!.flops ?? 0), 0);
-    const bytes = recorded.bytes ?? timed.reduce((sum, i) => sum + boundBytes(program.dispatches[i]!, device), 0);
+    const bytes = recorded.bytes ?? timed.reduce((sum, i) => sum + boundBytes(program.dispatches[i]!, device.empty), 0);
     const targetMs = options.targetMs ?? TARGET_MS;
     const idealMs = Math.max(flops / peaks.gflops, bytes / peaks.gbs) / 1e6;
     const repeat = Math.max(1, Math.floor((FIRST_SAMPLE * targetMs) / idealMs));

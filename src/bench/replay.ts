@@ -1,5 +1,4 @@
-import type { Device } from "../runtime/device.js";
-import type { Dispatch, Program } from "../runtime/program.js";
+import type { Program } from "../runtime/program.js";
 import { GpuClock } from "./gpu-clock.js";
 import { quantile, stopwatch, type Timing, watchLap, watchLoad } from "./node-timing.js";
 
@@ -74,49 +73,4 @@ export function replay(program: Program, indices: readonly number[], repeat: num
   pass.end();
   clock?.resolve(encoder);
   program.device.gpu.queue.submit([encoder.finish()]);
-}
-
-/** Dispatches of a program with the same kernel and the same shape, and what they take in one run of the program. */
-export interface Share {
-  readonly kernel: string;
-  readonly label: string;
-  readonly workgroups: readonly number[];
-  readonly count: number;
-  readonly flops: number;
-  readonly timing: Timing;
-}
-
-/** Where a program's time goes, largest first. The program must have run once, so that its scalars are set. */
-export async function shares(program: Program): Promise<Share[]> {
-  const groups = new Map<string, number[]>();
-  program.dispatches.forEach((d, i) => {
-    const key = `${d.kernel.name} ${d.workgroups} ${Object.values(d.uniforms).map(String)}`;
-    groups.set(key, [...(groups.get(key) ?? []), i]);
-  });
-  const out: Share[] = [];
-  for (const indices of groups.values()) {
-    const { kernel, label, workgroups } = program.dispatches[indices[0]!]!;
-    const flops = indices.reduce((sum, i) => sum + (program.dispatches[i]!.flops ?? 0), 0);
-    const timing = await timeDispatches(program, indices, { runs: 5 });
-    out.push({ kernel: kernel.name, label, workgroups, count: indices.length, flops, timing });
-  }
-  return out.sort((a, b) => b.timing.median - a.timing.median);
-}
-
-/** Bytes that a dispatch must at least move: each bound value once. */
-export function boundBytes(d: Dispatch, device: Device): number {
-  const seen = new Set<unknown>([device.empty.storage]);
-  let bytes = 0;
-  for (const bound of Object.values(d.tensors)) {
-    const tensor = "tensor" in bound ? bound.tensor : bound;
-    const { storage } = tensor;
-    const part = "part" in bound && storage.kind === "buffers" ? storage.parts[bound.part]! : undefined;
-    const id = part ?? storage;
-    if (seen.has(id)) continue;
-    seen.add(id);
-    const bits = { f32: 32, u32: 32, f16: 16, q8: 8 }[tensor.dtype];
-    const elements = part ? ((part.end - part.start) * tensor.size) / tensor.rows : tensor.size;
-    bytes += (elements * bits) / 8;
-  }
-  return bytes;
 }

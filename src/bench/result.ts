@@ -20,8 +20,6 @@ export interface Result {
   readonly of_peak?: number;
   /** The values at the timed size agree with an f64 reference; absent where the tests prove it. */
   readonly verified?: boolean;
-  /** The limit that the project sets itself, in ms. */
-  readonly limit_ms?: number;
 }
 
 /** A kernel's line; all rates are there. */
@@ -43,14 +41,6 @@ export interface KernelResult extends Result {
   readonly gpu_ms?: number;
   /** The device takes this variant by itself at this shape. */
   readonly chosen: boolean;
-}
-
-/** A measured amount that is no time. */
-export interface Amount {
-  readonly name: string;
-  readonly value: number;
-  readonly unit: string;
-  readonly limit?: number;
 }
 
 /** Where and when a report was made. */
@@ -75,11 +65,6 @@ export interface KernelReport extends ReportHead {
   /** Ended by Ctrl-C: what was measured until then. */
   readonly interrupted?: boolean;
   readonly results: readonly KernelResult[];
-}
-
-export interface Report extends ReportHead {
-  readonly results: readonly Result[];
-  readonly amounts: readonly Amount[];
 }
 
 export function result(

@@ -42,6 +42,9 @@ export function comparisonLines(a: ComparedReport, b: ComparedReport, c: Compari
     `${low.toFixed(2)} - ${high.toFixed(2)}`,
     verdict,
   ]);
+  const subject = c.times.every(({ name }) => name[3] === "ms")
+    ? ["what", "model", "how", ""]
+    : ["kernel", "variant", "shape", "type"];
   const only = (names: readonly (readonly string[])[], file: string) =>
     names.length === 0 ? [] : ["", `Only in ${file}:`, ...names.map((name) => `  ${name.join(" ")}`)];
   return [
@@ -49,8 +52,8 @@ export function comparisonLines(a: ComparedReport, b: ComparedReport, c: Compari
     `B ${label(b)}`,
     ...c.differences,
     ...(rows.length === 0
-      ? ["The two have no kernel in common."]
-      : ["", ...table(["kernel", "variant", "shape", "type", "A ms", "B ms", "B / A", "spread", "B is"], rows, 4)]),
+      ? ["The two have no time in common."]
+      : ["", ...table([...subject, "A ms", "B ms", "B / A", "spread", "B is"], rows, 4)]),
     ...only(c.onlyA, a.file),
     ...only(c.onlyB, b.file),
   ];

@@ -12,14 +12,16 @@ import { type KernelReport, type KernelResult, round } from "../bench/result.js"
 import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 import { fileError, writeAtomically } from "../weights/node-source.js";
+import { benchEndToEnd } from "./bench-end-to-end.js";
 import { comparisonLines, headLines, resultLines } from "./bench-lines.js";
 import { chooseDevice } from "./device.js";
 import { numeric, withCommonOptions } from "./options.js";
 import { Screen } from "./screen.js";
-import { stopSignal, waitForTheEnd } from "./stop.js";
+import { stopSignal, untilStopped, waitForTheEnd } from "./stop.js";
 import { openTracing, type TraceOptions, type Tracing, withTraceOption } from "./trace.js";
 
 interface Options extends TraceOptions {
+  readonly endToEnd?: boolean;
   readonly list?: boolean;
   /** True where no file is named. */
   readonly json?: string | true;
@@ -43,6 +45,8 @@ Examples:
   clipcap bench --list                                 all names
   clipcap bench layernorm --html layernorm.html        a page with a roofline plot
   clipcap bench --compare before.json after.json       which kernels became faster or slower
+  clipcap bench --end-to-end --html curves.html        captions, decoding and training, and how their cost grows
+  clipcap bench --end-to-end 'decode beam'             only the groups with both words; --list names them
 
 Every result is compared with an f64 reference at the size that is timed; a wrong one is marked NO, and the exit code is 1.
 Ctrl-C ends with what was measured until then. How to read the numbers: docs/bench.md.`;
@@ -53,9 +57,10 @@ export function addBench(program: Command): void {
     .summary("how fast each kernel is on this device, against its limits")
     .description("Times every kernel at the shapes of the real models and compares with the peaks of this device.")
     .argument("[pattern]", "words that must all be in a case's name")
+    .option("--end-to-end", "the models at work instead of single kernels; six minutes on lavapipe")
     .option("--list", "the names of the cases, without measuring")
     .option("--compare <report...>", "two files of --json: ratios of their times")
-    .option("--html <file>", "a page with the table and a roofline plot")
+    .option("--html <file>", "a page with the numbers and a roofline plot, or the curves of --end-to-end")
     .option("--runs <n>", "samples of each case", numeric("--runs"), 9)
     .option("--target-ms <ms>", "how long a sample, many dispatches in one submit, lasts", numeric("--target-ms"), 60)
     .addHelpText("after", HELP)
@@ -66,14 +71,16 @@ export function addBench(program: Command): void {
   ]);
   const exclusive = (flag: string, others: string[]) =>
     command.options.find((option) => option.long === flag)?.conflicts(others);
-  exclusive("--compare", ["list", "html", "trace"]);
+  exclusive("--compare", ["list", "html", "trace", "endToEnd"]);
   exclusive("--list", ["html", "trace"]);
+  exclusive("--end-to-end", ["trace", "runs", "targetMs"]);
 }
 
 async function bench(pattern: string | undefined, options: Options): Promise<void> {
   checkOptions(options);
   const screen = new Screen(options);
   if (options.compare) return compare(options.compare, options, screen);
+  if (options.endToEnd) return benchEndToEnd(pattern ?? "", options, screen);
   const tracing = await openTracing(options);
   const device = await chooseDevice(options.device, { timestamps: true });
   try {
@@ -171,16 +178,6 @@ async function measureCases(
       screen.complain(error);
     }
   }
-}
-
-/** Gives up waiting at Ctrl-C: a kernel may take seconds to compile, and what is measured already shall be shown. */
-function untilStopped<T>(work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(stopSignal.reason);
-    if (stopSignal.aborted) stop();
-    stopSignal.addEventListener("abort", stop, { once: true });
-    work.then(resolve, reject).finally(() => stopSignal.removeEventListener("abort", stop));
-  });
 }
 
 async function publish(report: KernelReport, { json, html, quiet }: Options, screen: Screen): Promise<void> {

@@ -36,6 +36,16 @@ function endSoon(exitCode: number): void {
 /** Aborted when the command shall end. Whoever works for longer than a moment watches it. */
 export const stopSignal: AbortSignal = stopping.signal;
 
+/** Gives up waiting at Ctrl-C, for what cannot be told to end: a kernel that compiles, a long decoding. */
+export function untilStopped<T>(work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(stopSignal.reason);
+    if (stopSignal.aborted) stop();
+    stopSignal.addEventListener("abort", stop, { once: true });
+    work.then(resolve, reject).finally(() => stopSignal.removeEventListener("abort", stop));
+  });
+}
+
 /** Listens for what ends a command. A second Ctrl-C ends it at once. */
 export function watchForStop(): void {
   for (const [signal, exitCode] of [

@@ -69,7 +69,8 @@ export class Generator {
     private readonly device: Device,
     readonly shape: GeneratorShape,
     private readonly start: Program,
-    private readonly step: Program,
+    /** One further token of every row; benchmarks replay it. */
+    readonly step: Program,
     private readonly results: Program,
     private readonly state: DecodeState,
     /** Tokens before the first generated one: prefix and prompt. */

@@ -1,4 +1,5 @@
 // Chrome's trace event format, which chrome://tracing and ui.perfetto.dev open: docs/tracing.md.
+import { boundBytes } from "./bound-bytes.js";
 import type { Dispatch } from "./program.js";
 import type { HostSlice, ProgramRun, TraceData } from "./trace.js";
 
@@ -65,8 +66,10 @@ function* runEvents({ program, dispatches, scalars, times }: ProgramRun): Genera
   }
 }
 
-/** Labels begin with the network that they belong to, in the backward pass after a "d": `d gpt2.h3.fc1`. */
-function stages(dispatches: readonly Dispatch[]): { readonly stage: string; readonly first: number; last: number }[] {
+/** Runs of dispatches of one network: labels begin with the network that they belong to, in the backward pass after a "d": `d gpt2.h3.fc1`. */
+export function stages(
+  dispatches: readonly Dispatch[],
+): { readonly stage: string; readonly first: number; last: number }[] {
   const out: { readonly stage: string; readonly first: number; last: number }[] = [];
   for (const [i, { label }] of dispatches.entries()) {
     const stage = label.split(".")[0]!;
@@ -94,6 +97,7 @@ function describe(d: Dispatch, scalars: ProgramRun["scalars"]): Readonly<Record<
     uniforms: Object.fromEntries(uniforms),
     workgroups: d.workgroups,
     flops: d.flops ?? 0,
+    bound_bytes: boundBytes(d),
   };
 }
 

@@ -62,7 +62,7 @@ export class Trace implements Recorder {
 
   /** Listens to a device from now on. Open it with `timestamps`, or dispatches are timed from the host. */
   async attach(device: Device): Promise<void> {
-    this.clock = await dispatchClock(device);
+    this.clock ??= await dispatchClock(device);
     device.recorder = this;
   }
 

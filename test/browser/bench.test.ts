@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { amount, type Measurement } from "../../src/bench/end-to-end/measurement.js";
+import { endToEndPage } from "../../src/bench/end-to-end/page/node-page.js";
 import { benchPage } from "../../src/bench/page/node-page.js";
 import { line, report } from "../unit/bench/reports.js";
 import { type Chromium, openChromium } from "./chromium.js";
@@ -56,6 +58,36 @@ it("fits a phone, and a report without a single point", async () => {
   const { page, complaints } = await chromium.openFile(out);
   await page.setViewportSize({ width: 360, height: 700 });
   await expect.poll(() => page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
+  expect(complaints).toEqual([]);
+  await page.close();
+});
+
+it.each(["light", "dark"] as const)("draws what grows with what, end to end: %s", async (scheme) => {
+  const out = join(folder, `curves-${scheme}.html`);
+  const point = (value: number, x: number, line: string): Measurement =>
+    amount({ what: "decode step", model: ATTACK, how: `${x}`, place: { axis: "images", x, line } }, value, "ms");
+  const measurements = [point(50, 1, "a"), point(90, 2, "a"), point(40, 1, ATTACK), point(160, 4, ATTACK)];
+  const { results: _, ...head } = report([], { driver: ATTACK });
+  writeFileSync(out, endToEndPage({ ...head, measurements }));
+  const { page, complaints } = await chromium.openFile(out, scheme);
+  expect(await page.locator("canvas").count()).toBe(1);
+  expect(await page.locator(".u-legend .u-series").count()).toBe(3);
+  expect(await page.locator(".scroll tbody tr").count()).toBe(measurements.length);
+  // The lines are there: pixels in colours that neither the grid nor the text has.
+  const coloured = await page.evaluate(() => {
+    const canvas = document.querySelector("canvas")!;
+    const { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
+    let count = 0;
+    for (let i = 0; i < data.length; i += 4) {
+      const [r, g, b, a] = data.subarray(i, i + 4);
+      if (a! > 200 && Math.max(r!, g!, b!) - Math.min(r!, g!, b!) > 80) count++;
+    }
+    return count;
+  });
+  expect(coloured).toBeGreaterThan(500);
+  await page.setViewportSize({ width: 360, height: 700 });
+  await expect.poll(() => page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
+  expect(await page.evaluate("window.attacked")).toBeUndefined();
   expect(complaints).toEqual([]);
   await page.close();
 });

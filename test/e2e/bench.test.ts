@@ -82,6 +82,24 @@ describe("clipcap bench", () => {
     expect(dispatches.map((event: { name: string }) => event.name)).toEqual(["repeat", "repeat", "d repeat"]);
   });
 
+  it("--end-to-end measures the models at work: a table for each, JSON, a page", async () => {
+    const [json, html] = [at("models.json"), at("models.html")];
+    const ran = await clipcap(["bench", "--end-to-end", "first caption", "--json", json, "--html", html, "--quiet"]);
+    expect(ran.exitCode, ran.stderr).toBe(0);
+    expect(ran.stdout).toMatch(/^flickr8k-small \(shipped weights\)$/m);
+    expect(ran.stdout).toMatch(/^ {2}second caption \(greedy, 1 image\) +[\d.]+ +ms/m);
+    const report = JSON.parse(await readFile(json, "utf8"));
+    expect(report).toMatchObject({ pattern: "first caption", peaks: { gflops: expect.any(Number) } });
+    const loaded = report.measurements.find(({ what }: { what: string }) => what === "weights on the device");
+    expect(loaded).toMatchObject({ unit: "MB", how: "f32" });
+    expect(await readFile(html, "utf8")).toContain("<h1>Captions and training on ");
+  });
+
+  it("--end-to-end --list names its groups", async () => {
+    const { lines } = await clipcap(["bench", "--end-to-end", "decode beam", "--list"]);
+    expect(lines).toEqual(["original: decode beam 5", "original: decode by beams"]);
+  });
+
   it("Ctrl-C: exit code 130, and what was measured until then", async () => {
     const json = at("interrupted.json");
     const ran = await clipcap(["bench", "--json", json, ...QUICK], {
@@ -98,6 +116,9 @@ describe("clipcap bench", () => {
 
   it.each([
     [["bench", "no-such-kernel"], 2, 'no case has "no-such-kernel" in its name; clipcap bench --list shows them all'],
+    [["bench", "--end-to-end", "nothing"], 2, 'no group has "nothing" in its name; --end-to-end --list shows them all'],
+    [["bench", "--end-to-end", "--runs", "3"], 2, "cannot be used with option"],
+    [["bench", "--end-to-end", "--trace", "x.json"], 2, "cannot be used with option"],
     [["bench", "--runs", "0"], 2, "--runs is 0; it must be a whole number from 1 to 1000"],
     [["bench", "--target-ms", "x"], 2, '--target-ms is "x"; it must be a number'],
     [

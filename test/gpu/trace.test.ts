@@ -84,6 +84,8 @@ describe.each([
       tensors: { a: `f32 [${M}, ${C}]`, b: `f32 [${C}, ${C}]`, out: `f32 [${M}, ${C}]` },
       uniforms: { M, K: C, N: C, accumulate: 0 },
       workgroups: program.dispatches[0]!.workgroups,
+      flops: 2 * M * C * C,
+      bound_bytes: 4 * (2 * M * C + C * C) + 16, // bias and residual are left out: one vector of zeros stands for both
     });
     program.destroy();
   });

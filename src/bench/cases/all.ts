@@ -1,5 +1,5 @@
 import type { Device } from "../../runtime/device.js";
-import { attentionBench } from "./attention.js";
+import { attentionCases } from "./attention.js";
 import { caseName, type KernelCase } from "./case.js";
 import { decodeCases } from "./decode.js";
 import { elementwiseCases } from "./elementwise.js";
@@ -13,7 +13,7 @@ import { rowCases } from "./rows.js";
 export function kernelCases(device: Device): KernelCase[] {
   return [
     ...matmulCases(device),
-    ...attentionBench(device),
+    ...attentionCases(device),
     ...normCases(device),
     ...elementwiseCases(),
     ...rowCases(),

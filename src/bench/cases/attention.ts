@@ -15,7 +15,7 @@ import {
 } from "./case.js";
 import { CLIP, GPT2, MAPPER, TRAINING } from "./shapes.js";
 
-export function attentionBench(device: Device): KernelCase[] {
+export function attentionCases(device: Device): KernelCase[] {
   return [...wholeSequences(device), ...againstCache(device), ...storing()];
 }
 

@@ -16,6 +16,7 @@ interface Axis {
  */
 export function roofline(results: readonly KernelResult[], peaks: Peaks): Html {
   const points = results.flatMap((r, row) => (r.gflops > 0 ? [{ r, row, x: r.flops / r.bytes, y: r.gflops }] : []));
+  points.sort((a, b) => Number(a.r.chosen) - Number(b.r.chosen)); // what the device chooses is drawn last, on top
   const ridge = peaks.gflops / peaks.gbs;
   const x = axisOf([...points.map((p) => p.x), ridge / 10, ridge * 10]);
   const y = axisOf([...points.map((p) => p.y), peaks.gflops]);
@@ -38,7 +39,7 @@ ${decades(y).map((v) => html`<g class="grid"><line x1="${SIZE.left}" x2="${SIZE.
 <text class="axis" transform="translate(14 ${SIZE.height / 2}) rotate(-90)" text-anchor="middle">GFLOP/s</text>
 <polyline class="roof" points="${roof.join(" ")}"/>
 <text class="ceiling" x="${SIZE.width - SIZE.right - 6}" y="${py(peaks.gflops)}" dy="-6" text-anchor="end">${peaks.gflops.toPrecision(4)} GFLOP/s</text>
-<text class="ceiling" x="${px(start)}" y="${py(start * peaks.gbs)}" dx="14" dy="-10">${peaks.gbs.toPrecision(4)} GB/s</text>
+<text class="ceiling" x="${px(start)}" y="${py(start * peaks.gbs)}" dx="26" dy="4">${peaks.gbs.toPrecision(4)} GB/s</text>
 ${points.map(
   (p) =>
     html`<a href="#row-${p.row}"><circle class="${family(p.r)}${p.r.chosen ? "" : " other"}${p.r.verified ? "" : " wrong"}" cx="${px(p.x)}" cy="${py(p.y)}" r="5"><title>${nameOf(p.r)}: ${p.r.gflops.toPrecision(3)} GFLOP/s, ${(100 * p.r.of_peak).toFixed(0)} % of what this device can do</title></circle></a>`,

@@ -51,7 +51,7 @@ describe("compareReports", () => {
       "The measured peaks differ: 100 and 50.0 GFLOP/s; one machine may have been busy.",
     ]);
     expect(comparisonLines(a, parsed("c.json", other), compareReports(a, parsed("c.json", other)))).toContain(
-      "The two have no kernel in common.",
+      "The two have no time in common.",
     );
   });
 });
@@ -60,11 +60,29 @@ describe("parseReport", () => {
   const good = report([line("softmax", 1)]);
   const withLine = (fields: object) => ({ ...good, results: [{ ...good.results[0], ...fields }] });
 
-  it("takes reports of whole models, whose results are proved elsewhere", () => {
-    const { kernel, variant, shape, dtype, median_ms } = good.results[0]!;
-    const plain = { ...good, results: [{ kernel, variant, shape, dtype, median_ms }] };
-    expect([...parsed("a.json", plain).times.values()]).toEqual([
-      { name: [kernel, variant, shape, dtype], median: 1, best: 1, p95: 1, verified: true },
+  it("takes times of whole models, and leaves other amounts out", () => {
+    const { results: _, ...head } = good;
+    const subject = { what: "decode step", model: "GPT-2 small", how: "greedy, 1 images" };
+    const measurements = [
+      { ...subject, value: 50, unit: "ms", best: 49, p95: 60, place: { axis: "beams", x: 1, line: "a" } },
+      { ...subject, value: 51, unit: "ms", place: { axis: "images", x: 1, line: "a" } },
+      { ...subject, value: 300, unit: "MB" },
+    ];
+    expect([...parsed("a.json", { ...head, measurements }).times.values()]).toEqual([
+      {
+        name: ["decode step", "GPT-2 small", "greedy, 1 images, by beams", "ms"],
+        median: 50,
+        best: 49,
+        p95: 60,
+        verified: true,
+      },
+      {
+        name: ["decode step", "GPT-2 small", "greedy, 1 images, by images", "ms"],
+        median: 51,
+        best: 51,
+        p95: 51,
+        verified: true,
+      },
     ]);
   });
 
@@ -78,11 +96,7 @@ describe("parseReport", () => {
     ["a time that is a text", withLine({ p95_ms: "1" }), /results\[0\]: "p95_ms" must be a number from/],
     ["a terminal's escape", withLine({ kernel: "\u001b[2J" }), /"kernel" must be a text of one line/],
     ["a long name", withLine({ shape: "x".repeat(501) }), /"shape" must be a text of one line/],
-    [
-      "a name twice",
-      { ...good, results: [good.results[0], good.results[0]] },
-      /results\[1\]: softmax .* is there twice/,
-    ],
+    ["a name twice", { ...good, results: [good.results[0], good.results[0]] }, /^a\.json: softmax .* is there twice/],
     ["toggles that are none", { ...good, toggles: [1] }, /"toggles" must be a list of texts/],
     ["no peaks", { ...good, peaks: undefined }, /peaks: "gflops" must be a number/],
   ])("refuses %s in one sentence", (_, value, message) => {

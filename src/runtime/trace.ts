@@ -82,10 +82,10 @@ export class Trace implements Recorder {
   encode(encoder: GPUCommandEncoder, program: Program, values: Scalars): boolean {
     const start = performance.now();
     const { label, dispatches } = program;
-    const scalars = { ...this.scalars.get(program), ...values };
-    this.scalars.set(program, scalars);
     this.full ||= this.dispatches + dispatches.length > this.limit;
     if (this.full || !this.clock || dispatches.length === 0) return false;
+    const scalars = { ...this.scalars.get(program), ...values };
+    this.scalars.set(program, scalars);
     this.dispatches += dispatches.length;
     const times = this.clock.encode(encoder, label, program.encoded);
     times.catch(() => {}); // the device is gone, and whoever waits for results hears of it
@@ -115,6 +115,7 @@ export class Trace implements Recorder {
   }
 
   private note(track: string, name: string, start: number): void {
+    if (this.full) return; // a training run goes on for days
     this.host.push({ track, name, start: start - this.began, end: performance.now() - this.began });
   }
 }

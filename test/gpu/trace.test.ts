@@ -107,8 +107,10 @@ describe.each([
     await trace.attach(device);
     const first = await run();
     for (let r = 1; r < RUNS; r++) expect(await run()).toEqual(first);
+    await trace.phase("late", async () => {});
     const data = await trace.finish();
     expect(data.full).toBe(true);
+    expect(data.host.map(({ name }) => name)).not.toContain("late");
     expect(slicesOf([...traceEvents(data)], "dispatch")).toHaveLength(8);
     program.destroy();
   });

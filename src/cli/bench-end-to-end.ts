@@ -45,7 +45,7 @@ async function measure(groups: readonly Group[], pattern: string, options: EndTo
   const measurements: Measurement[] = [];
   const head = await headHere(open, screen);
   const saved = waitForTheEnd();
-  await measureGroups(groups, open, screen, measurements);
+  await measureGroups(groups, open, options.device, screen, measurements);
   screen.idle();
   const report: EndToEndReport = {
     ...head,
@@ -73,13 +73,14 @@ async function headHere(open: () => Promise<Device>, screen: Screen): Promise<Re
 async function measureGroups(
   groups: readonly Group[],
   open: () => Promise<Device>,
+  which: string,
   screen: Screen,
   found: Measurement[],
 ): Promise<void> {
   for (const [i, { name, measure }] of groups.entries()) {
     screen.progress("measuring", i, groups.length, name);
     try {
-      const turns = measure(open);
+      const turns = measure(open, which);
       for (let next = turns.next(); ; next = turns.next()) {
         const { done, value } = await untilStopped(next);
         if (done) break;

@@ -13,7 +13,8 @@ import { trainingGrowth, trainingVariants } from "./training.js";
 export interface Group {
   /** What a pattern is looked for in. */
   readonly name: string;
-  readonly measure: (open: OpenDevice) => AsyncGenerator<Measurement>;
+  /** `which`: the device's name for commands that are measured (`--device`). */
+  readonly measure: (open: OpenDevice, which: string) => AsyncGenerator<Measurement>;
 }
 
 /** Opens a device with timestamps. */
@@ -40,8 +41,8 @@ export const GROUPS: readonly Group[] = [
     measure: full((device, n) => decodeGrowth(subject(device, n), "images", BATCHES)),
   },
   { name: "original: decode by tokens", measure: full((device, n) => decodeLength(subject(device, n), LONG_TEXT)) },
-  { name: "original: decode by size", measure: gpt2Sizes },
-  { name: "shipped: process start", measure: processStart },
+  { name: "original: decode by size", measure: (open) => gpt2Sizes(open) },
+  { name: "shipped: process start", measure: (_, which) => processStart(which) },
   { name: "shipped: load, first caption", measure: on(loadAndFirst) },
   { name: "shipped: caption greedy", measure: on((device) => captionLatency(device, 1)) },
   { name: "shipped: caption beam 5", measure: on((device) => captionLatency(device, 5)) },

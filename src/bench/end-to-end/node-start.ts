@@ -17,13 +17,13 @@ const WARM_RUNS = 5;
  * `clipcap caption` from the start of its process to its end: with an empty shader cache, so that the driver compiles
  * everything, and with a filled one. Only Mesa can be told of an empty one; elsewhere the first run is as the driver likes.
  */
-export async function* processStart(): AsyncGenerator<Measurement> {
+export async function* processStart(which: string): AsyncGenerator<Measurement> {
   const folder = await mkdtemp(join(tmpdir(), "clipcap-bench-"));
   try {
     const photo = join(folder, "photo.jpg");
     await writeFile(photo, await drawnPhoto());
     const env = { ...process.env, MESA_SHADER_CACHE_DIR: join(folder, "shaders") };
-    const command = [...process.execArgv, process.argv[1]!, "caption", photo];
+    const command = [...process.execArgv, process.argv[1]!, "caption", photo, "--device", which];
     const run = () => promisify(execFile)(process.execPath, command, { env }).catch(failed);
     const subject = { what: "process start to caption", model: `${DEFAULT_MODEL} (shipped weights)` };
     for (const [cache, runs] of [

@@ -1,7 +1,7 @@
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { clipcap, temporaryFolder } from "./cli.js";
+import { clipcap, ROOT, temporaryFolder } from "./cli.js";
 
 const folder = await temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -53,6 +53,20 @@ describe("clipcap bench", () => {
     const asJson = JSON.parse((await clipcap(["bench", "--compare", json, json, "--json"])).stdout);
     expect(asJson).toMatchObject({ a: json, b: json, differences: [], onlyA: [], onlyB: [] });
     expect(asJson.times).toHaveLength(2);
+  });
+
+  it("marks wrong results, and ends with exit code 1", async () => {
+    const json = at("wrong.json");
+    const ran = await clipcap(["bench", "rows.repeat", ...QUICK, "--json", json, "--quiet"], {
+      preload: join(ROOT, "test/e2e/wrong-values.ts"),
+    });
+    expect(ran.exitCode).toBe(1);
+    expect(ran.stderr.trimEnd()).toBe("clipcap: 2 of 2 results are wrong; the times of those mean nothing");
+    expect(ran.lines.filter((line) => line.endsWith(" NO"))).toHaveLength(2);
+    const { results } = JSON.parse(await readFile(json, "utf8"));
+    for (const { verified } of results) expect(verified).toBe(false);
+    const compared = await clipcap(["bench", "--compare", json, json]);
+    expect(compared.lines.filter((line) => line.endsWith(" wrong"))).toHaveLength(2);
   });
 
   it("--list names the cases without measuring; --json without a file is stdout's", async () => {

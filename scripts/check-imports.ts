@@ -29,7 +29,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   api: ["node", "train", "models", "kernels", "runtime", ...LEAVES],
   eval: ["models", "kernels", "runtime", ...LEAVES],
   bench: ["node", "train", "models", "kernels", "runtime", ...LEAVES],
-  cli: ["api", "bench", "node", "eval", "train", "models", "kernels", "runtime", ...LEAVES],
+  tune: ["bench", "kernels", "runtime", ...LEAVES],
+  cli: ["api", "tune", "bench", "node", "eval", "train", "models", "kernels", "runtime", ...LEAVES],
 };
 
 interface Import {

@@ -16,7 +16,7 @@ export function headOf(device: Device, peaks: Peaks, otherCores: number): Report
 
 /** The same where peaks are not measured. */
 export function machineOf(
-  { adapter, limits }: Pick<Device, "adapter" | "limits">,
+  { adapter, limits, tuned }: Pick<Device, "adapter" | "limits" | "tuned">,
   toggles: readonly string[],
   otherCores: number,
 ): Omit<ReportHead, "peaks"> {
@@ -25,6 +25,7 @@ export function machineOf(
     adapter: [vendor, architecture].filter(Boolean).join(" ") || "unknown",
     driver: description,
     toggles,
+    tuned: tuned?.digest ?? null,
     limits,
     commit: commit(),
     date: new Date().toISOString(),

@@ -48,6 +48,8 @@ export interface ReportHead {
   readonly adapter: string;
   readonly driver: string;
   readonly toggles: readonly string[];
+  /** Digest of the measured choices of kernels (`clipcap tune`), null where the usual ones were taken. */
+  readonly tuned: string | null;
   readonly limits: DeviceLimits;
   readonly commit: string;
   readonly date: string;

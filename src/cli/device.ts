@@ -1,13 +1,44 @@
 import { type NodeDeviceOptions, openDevice } from "../node/dawn.js";
 import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
+import { readTable, type TuneTable, tableFile, tunedOf } from "../tune/node-table.js";
+import { sentence } from "./fail.js";
+
+/** Opens the device that `--device` names, with the kernels that `clipcap tune` found for it. */
+export async function chooseDevice(which: string, options?: NodeDeviceOptions): Promise<Device> {
+  const device = await chooseUntuned(which, options);
+  const table = await cachedTable(device);
+  if (table) useTable(device, table);
+  return device;
+}
+
+/** What `clipcap tune` found for this device; CLIPCAP_TUNE=0 in the environment leaves it out. */
+export async function cachedTable(device: Device): Promise<TuneTable | undefined> {
+  if (process.env.CLIPCAP_TUNE === "0") return undefined;
+  return usableTable(tableFile(device.adapter), device, "run clipcap tune again");
+}
+
+/** The table in a file; undefined where there is none, or none that can be used, which is said with what comes of it. */
+export async function usableTable(file: string, device: Device, next: string): Promise<TuneTable | undefined> {
+  try {
+    return await readTable(file, device);
+  } catch (error) {
+    process.stderr.write(`clipcap: ${sentence(error)}; ${next}\n`);
+    return undefined;
+  }
+}
+
+/** Lets what is recorded from now on take the kernels of a table. */
+export function useTable(device: Device, table: TuneTable): void {
+  device.tuned = tunedOf(table);
+}
 
 /**
- * Opens the device that `--device` names: auto (a GPU if there is one, else the CPU's driver), cpu, discrete,
- * integrated, or a part of an adapter's name.
+ * Opens the device that `--device` names, with the usual kernels: auto (a GPU if there is one, else the CPU's driver),
+ * cpu, discrete, integrated, or a part of an adapter's name.
  * @throws ClipCapError `no-adapter` when there is no such device.
  */
-export async function chooseDevice(which: string, options: NodeDeviceOptions = {}): Promise<Device> {
+export async function chooseUntuned(which: string, options: NodeDeviceOptions = {}): Promise<Device> {
   switch (which) {
     case "auto":
       return openDevice(options);

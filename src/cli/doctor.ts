@@ -7,6 +7,7 @@ import type { RgbImage } from "../data/image/rgb.js";
 import { ClipCap } from "../models/clipcap.js";
 import { DEFAULT_MODEL, modelFolder } from "../node/model.js";
 import type { Device } from "../runtime/device.js";
+import { readTable, tableFile, tunedOf } from "../tune/node-table.js";
 import { chooseDevice } from "./device.js";
 import { EXIT_FAILED, sentence } from "./fail.js";
 import { type CommonOptions, withCommonOptions } from "./options.js";
@@ -122,6 +123,7 @@ async function* checkDevice(options: CommonOptions, screen: Screen): AsyncGenera
     device = await chooseDevice(options.device);
     yield describeAdapter(device);
     yield describeLimits(device);
+    yield await describeKernels(device);
     screen.progress("compiling kernels (the driver keeps them for next time)");
     yield await checkNumbers(device);
     stopSignal.throwIfAborted();
@@ -157,6 +159,22 @@ function describeLimits({ limits, gpu }: Device): Check {
       `${limits.workgroupBytes / 1024} KiB of workgroup memory; features: ${features.join(", ")}`,
     data: { ...limits, features },
   };
+}
+
+/** What `clipcap tune` found; that it found nothing, or for another driver, is no failure. */
+async function describeKernels(device: Device): Promise<Check> {
+  const check = { name: "Kernels", ok: true };
+  try {
+    const table = await readTable(tableFile(device.adapter), device);
+    if (!table) return { ...check, detail: "the usual ones; clipcap tune finds the fastest in a minute or two" };
+    const { digest, choices } = tunedOf(table);
+    const [date, changed] = [table.date.slice(0, 10), Object.keys(choices).length];
+    const unused = device.tuned ? "" : "; not used, as CLIPCAP_TUNE=0 says";
+    const detail = `measured ${date}: ${changed} of ${table.results.length} classes take another than usual${unused}`;
+    return { ...check, detail, data: { digest, date: table.date } };
+  } catch (error) {
+    return { ...check, detail: `the usual ones: ${sentence(error)}; run clipcap tune again` };
+  }
 }
 
 async function checkNumbers(device: Device): Promise<Check> {

@@ -141,6 +141,7 @@ async function measure(
     data: options.data,
     split: options.split,
     decoding: decodingOf(options),
+    tuned: job.device.tuned?.digest ?? null,
     set,
     leftOut: images.filter((image) => !readable.includes(image)).map(({ id }) => id),
     systems,

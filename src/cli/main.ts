@@ -24,6 +24,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["fetch", async () => (await import("./fetch.js")).addFetch],
   ["report", async () => (await import("./report.js")).addReport],
   ["bench", async () => (await import("./bench.js")).addBench],
+  ["tune", async () => (await import("./tune.js")).addTune],
   ["doctor", async () => (await import("./doctor.js")).addDoctor],
 ]);
 

@@ -14,9 +14,10 @@ import { planRun } from "../train/node-plan.js";
 import { RunFolder } from "../train/node-run-folder.js";
 import { type TrainOutcome, type TrainRun, train } from "../train/node-train.js";
 import { writeReport } from "../train/report/node-report.js";
+import { removeTable, saveTable } from "../tune/node-table.js";
 import { type JsonObject, parseJsonObject } from "../weights/json-fields.js";
 import { fileError } from "../weights/node-source.js";
-import { chooseDevice } from "./device.js";
+import { cachedTable, chooseDevice, chooseUntuned, usableTable, useTable } from "./device.js";
 import { sentence } from "./fail.js";
 import { numeric, withCommonOptions } from "./options.js";
 import { planTable } from "./plan-table.js";
@@ -124,7 +125,7 @@ async function newConfig(flags: TrainFlags): Promise<{ json: JsonObject; config:
 function trainIn(run: RunFolder, flags: TrainFlags, tracing: Tracing, screen: Screen): Promise<void> {
   return withOpened(flags, screen, async (opened) => {
     screen.progress("opening the device");
-    const device = await tracing.phase("open device", () => chooseDevice(flags.device, tracing.device));
+    const device = await tracing.phase("open device", () => openForRun(run, flags, tracing.device));
     try {
       await tracing.attach(device);
       const prepared = await tracing.phase("look at the pictures", () => prepare(device, opened, screen));
@@ -151,6 +152,25 @@ function trainIn(run: RunFolder, flags: TrainFlags, tracing: Tracing, screen: Sc
       device.close();
     }
   });
+}
+
+/**
+ * The device, with the measured kernels that the run began with: they are kept in its folder, so that a run that is resumed
+ * after another `clipcap tune` goes on to the same bits.
+ */
+async function openForRun(
+  run: RunFolder,
+  { device: which, resume }: TrainFlags,
+  how: Tracing["device"],
+): Promise<Device> {
+  const device = await chooseUntuned(which, how);
+  const file = run.file("tuned.json");
+  const table = resume
+    ? await usableTable(file, device, "the run goes on with the usual kernels and its sums may be rounded otherwise")
+    : await cachedTable(device);
+  if (table) useTable(device, table);
+  if (!resume) await (table ? saveTable(file, table) : removeTable(file));
+  return device;
 }
 
 /**

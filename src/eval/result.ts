@@ -8,6 +8,8 @@ export interface EvalResult {
   readonly split: string;
   /** How captions were decoded, such as "greedy" or "beam 5". */
   readonly decoding: string;
+  /** Digest of the measured choices of kernels, null where the usual ones made the captions. */
+  readonly tuned: string | null;
   readonly set: TestSet;
   /** Ids of images that could not be read. */
   readonly leftOut: readonly string[];
@@ -20,7 +22,7 @@ export interface EvalResult {
 
 /** The result as scores.json and `--json` give it; the same numbers have the same names in `clipcap metrics`. */
 export function resultJson(result: EvalResult): object {
-  const { data, split, decoding, set, leftOut, systems, differences, retrieval } = result;
+  const { data, split, decoding, tuned, set, leftOut, systems, differences, retrieval } = result;
   const [first, ...others] = systems;
   return {
     ...systemJson(first!),
@@ -28,6 +30,7 @@ export function resultJson(result: EvalResult): object {
     data,
     split,
     decoding,
+    tuned,
     left_out: leftOut,
     ...(retrieval && {
       retrieval: { image_to_text: recallJson(retrieval.imageToText), text_to_image: recallJson(retrieval.textToImage) },

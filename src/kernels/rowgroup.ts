@@ -1,5 +1,6 @@
 import type { Device } from "../runtime/device.js";
 import type { KernelSpec } from "../runtime/kernel.js";
+import { choose, type Tunable } from "./choice.js";
 
 /**
  * How the invocations of a workgroup share one row and combine their partial results: by shuffles between the lanes of
@@ -17,13 +18,31 @@ export const ROW_GROUPS: readonly RowGroup[] = [
   { reduce: "lanes", size: 4 },
   { reduce: "shared", size: 8 },
   { reduce: "shared", size: 64 },
+  { reduce: "shared", size: 256 },
 ];
+
+type Choosing = Pick<Device, "adapter" | "lanes"> & Tunable;
+
+/** The group that was measured as the fastest for a class, such as "layernorm 1024", else the usual one. */
+export function chooseRowGroup(device: Choosing, of = ""): RowGroup {
+  return choose(device, of, rowGroupCandidates(device), rowGroupName);
+}
+
+/** The groups that this device can run, the usual one first. */
+export function rowGroupCandidates(device: Choosing): RowGroup[] {
+  const usual = usualRowGroup(device);
+  return [usual, ...runnableRowGroups(device).filter((g) => rowGroupName(g) !== rowGroupName(usual))];
+}
+
+export function rowGroupName({ reduce, size }: RowGroup): string {
+  return `${reduce}${size}`;
+}
 
 /**
  * On lavapipe layer norm of 50 x 768 takes 0.13 ms with lanes 8, as with one invocation per row, 0.16 with shared 8,
  * 0.35 with shared 64; of 5 x 768, 37, 45 and 65 us of which 25 are the dispatch.
  */
-export function chooseRowGroup({ adapter, lanes }: Pick<Device, "adapter" | "lanes">): RowGroup {
+function usualRowGroup({ adapter, lanes }: Choosing): RowGroup {
   if (lanes > 0) return { reduce: "lanes", size: lanes };
   return { reduce: "shared", size: adapter.isCpu ? 8 : 64 };
 }
@@ -44,7 +63,7 @@ export function rowGroupParts(group: RowGroup): {
 } {
   const { reduce, size } = group;
   return {
-    suffix: `${reduce}${size}`,
+    suffix: rowGroupName(group),
     functions: reduce === "lanes" ? LANES_WGSL : SHARED_WGSL,
     spec: {
       workgroup: [size, 1, 1],

@@ -2,6 +2,9 @@
 export interface AdapterInfo {
   readonly vendor: string;
   readonly architecture: string;
+  /** The adapter's own name, where the browser tells it. */
+  readonly device: string;
+  /** In Node the driver with its version. */
   readonly description: string;
   /** A software rasteriser (lavapipe, SwiftShader): other kernels are fast there. */
   readonly isCpu: boolean;
@@ -18,9 +21,9 @@ export interface DeviceLimits {
 }
 
 export function adapterInfo(info: GPUAdapterInfo): AdapterInfo {
-  const { vendor, architecture, description } = info;
+  const { vendor, architecture, device, description } = info;
   const isCpu = info.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader/i.test(`${architecture} ${description}`);
-  return { vendor, architecture, description, isCpu };
+  return { vendor, architecture, device, description, isCpu };
 }
 
 export function deviceLimits(limits: GPUSupportedLimits): DeviceLimits {

@@ -6,6 +6,7 @@ import { isOutOfMemory, MemoryLedger, type MemoryReport, megabytes } from "./mem
 import { planningGpu } from "./planning.js";
 import { type DType, elements, type Part, rowBytes, storageBytes, Tensor, type TensorOptions } from "./tensor.js";
 import type { Recorder } from "./trace.js";
+import type { Tuned } from "./tuned.js";
 
 export interface DeviceOptions {
   /** `max` (default) asks for all that the adapter offers; `default` keeps to WebGPU's guaranteed limits. */
@@ -57,6 +58,8 @@ export class Device {
   lanes = 0;
   /** Is told of every dispatch, while somebody traces. */
   recorder: Recorder | undefined;
+  /** Measured choices of kernels; whoever opens the device sets them, before anything is recorded. */
+  tuned?: Tuned;
   private readonly ledger: MemoryLedger;
   private readonly kernels = new Map<string, { code: string; compiled: Promise<CompiledKernel> }>();
   private readonly staging = new Map<number, GPUBuffer[]>();
@@ -124,6 +127,7 @@ export class Device {
   static planning(like: Device): Device {
     const device = new Device(planningGpu(like.gpu.limits), like.adapter, {});
     device.lanes = like.lanes;
+    device.tuned = like.tuned;
     return device;
   }
 

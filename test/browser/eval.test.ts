@@ -44,6 +44,7 @@ async function writePage(name: string): Promise<string> {
     data: ATTACK,
     split: "test",
     decoding: "greedy",
+    tuned: null,
     set,
     leftOut: [ATTACK],
     systems,

@@ -141,7 +141,7 @@ test("the ancestry starts with the prefix in the image's first row", async () =>
 });
 
 test("the variant follows the adapter", () => {
-  const adapter = { vendor: "", architecture: "", description: "" };
+  const adapter = { vendor: "", architecture: "", device: "", description: "" };
   expect(chooseTopVariant({ adapter: { ...adapter, isCpu: true } })).toBe(TOP_VARIANTS.cpu);
   expect(chooseTopVariant({ adapter: { ...adapter, isCpu: false } })).toBe(TOP_VARIANTS.gpu);
 });

@@ -189,7 +189,7 @@ test("the random numbers are even over seeds, captions and steps", () => {
 });
 
 test("the variant follows the adapter", () => {
-  const adapter = { vendor: "", architecture: "", description: "", isCpu: true };
+  const adapter = { vendor: "", architecture: "", device: "", description: "", isCpu: true };
   expect(chooseSampleVariant({ adapter, lanes: 8 }).filter).toEqual({ reduce: "lanes", size: 8 });
   expect(chooseSampleVariant({ adapter, lanes: 0 }).filter).toEqual({ reduce: "shared", size: 8 });
   expect(chooseSampleVariant({ adapter: { ...adapter, isCpu: false }, lanes: 0 }).draw).toBe(256);

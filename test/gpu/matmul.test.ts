@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MATMUL_CASES, type MatmulCase } from "../../src/kernels/matmul/matmul.cases.js";
-import { chooseVariant, matmul, type Variant } from "../../src/kernels/matmul/matmul.js";
+import { candidates, chooseVariant, matmul, type Variant, variantName } from "../../src/kernels/matmul/matmul.js";
 import { matmulBackwardRef, matmulRef } from "../../src/kernels/matmul/matmul.ref.js";
 import type { Device } from "../../src/runtime/device.js";
 import { dequantizeRows, f16ToF32, f32ToF16, quantizeRows } from "../../src/weights/float.js";
@@ -41,7 +41,7 @@ async function check(device: Device, c: MatmulCase, variant?: Variant): Promise<
   expect(nmse(out!, expected)).toBeLessThan(1e-9);
 }
 
-/** Variants that a device can run for a shape, the chosen one included. */
+/** Variants that a device can run for a shape, all that it may choose included. */
 function variants(device: Device, c: MatmulCase): Variant[] {
   const all: Variant[] = [{ family: "tile" }];
   const { lanes } = device;
@@ -54,9 +54,10 @@ function variants(device: Device, c: MatmulCase): Variant[] {
   if (c.layout === "nn" && lanes && vectors && c.N % 4 === 0) {
     for (const rows of [5, 50]) all.push({ family: "lane", lanes, rows });
   }
+  all.push(...candidates(c, device), ...candidates(c, { lanes: 0 }));
   if (c.layout === "tn" && lanes && c.M % 4 === 0 && c.N % 4 === 0)
     all.push({ family: "lane", lanes, rows: 4 * lanes });
-  return all;
+  return [...new Map(all.map((v) => [variantName(v), v])).values()];
 }
 
 describe.each(["max", "default"] as const)("matmul at %s limits", (limits) => {

@@ -2,6 +2,7 @@ import type { Device } from "../../runtime/device.js";
 import type { KernelSpec } from "../../runtime/kernel.js";
 import type { Program } from "../../runtime/program.js";
 import type { Tensor } from "../../runtime/tensor.js";
+import { choose, type Tunable } from "../choice.js";
 import { mergeTop, partialTop } from "./top.wgsl.js";
 
 /** How a row is shared out: `groups` workgroups of `threads` scan it, one workgroup of `merge` threads joins them. */
@@ -23,8 +24,21 @@ export const TOP_VARIANTS = {
 /** List lengths that are compiled; a shorter one is cut from the next longer. */
 const LIST_LENGTHS = [1, 8, 16, 32] as const;
 
-export function chooseTopVariant({ adapter }: Pick<Device, "adapter">): TopVariant {
-  return adapter.isCpu ? TOP_VARIANTS.cpu : TOP_VARIANTS.gpu;
+type TopName = keyof typeof TOP_VARIANTS;
+
+/** For lists of a length in LIST_LENGTHS: what was measured as the fastest, else what is usual for the kind of adapter. */
+export function chooseTopVariant(device: Pick<Device, "adapter"> & Tunable, length = 1): TopVariant {
+  return TOP_VARIANTS[choose(device, topClass(length), topCandidates(device), String)];
+}
+
+/** The class that lists of so many candidates are measured in. */
+export function topClass(length: number): string {
+  return `top ${length}`;
+}
+
+/** Names of the variants, the usual one first. */
+export function topCandidates({ adapter }: Pick<Device, "adapter">): TopName[] {
+  return adapter.isCpu ? ["cpu", "gpu"] : ["gpu", "cpu"];
 }
 
 /** The result of `rowTop`: u32 pairs [rows, length + 1, 2]. */
@@ -49,7 +63,7 @@ export function rowTop(
   const length = LIST_LENGTHS.find((n) => n >= k);
   if (length === undefined) throw new RangeError(`${options.label}: top ${k} of a row; at most 32 are kept`);
   const [rows, vocab] = logits.shape as [number, number];
-  const variant = options.variant ?? chooseTopVariant(p.device);
+  const variant = options.variant ?? chooseTopVariant(p.device, length);
   const parts = variant.threads * variant.groups;
   const inverseTemperature = 1 / (options.temperature ?? 1);
   const part = p.transient(`${options.label}.part`, [rows, length + 1, parts, 2], "u32");

@@ -3,6 +3,7 @@ import type { Program } from "../../runtime/program.js";
 import type { Gradients, GradientTarget } from "../../runtime/tape.js";
 import type { Tensor } from "../../runtime/tensor.js";
 import { expectShape, rowsOf } from "../check.js";
+import { sizeClass } from "../choice.js";
 import { columnSum } from "../columnsum/columnsum.js";
 import { contribute } from "../contribution.js";
 import { foldedGrid, vectorOf } from "../grid.js";
@@ -20,8 +21,9 @@ export interface LayerNormOptions {
  * x [..., C], weight [C], bias [C] -> [..., C].
  */
 export function layerNorm(p: Program, x: Tensor, weight: Tensor, bias: Tensor, options: LayerNormOptions): Tensor {
-  const { eps, label, variant = chooseRowGroup(p.device) } = options;
+  const { eps, label } = options;
   const [rows, columns] = rowsOf(x);
+  const variant = options.variant ?? chooseRowGroup(p.device, layerNormClass(columns));
   expectShape(label, weight, [columns]);
   expectShape(label, bias, [columns]);
   const vector = vectorOf(columns);
@@ -43,6 +45,11 @@ export function layerNorm(p: Program, x: Tensor, weight: Tensor, bias: Tensor, o
     if (dbias) columnSum(p, dy, dbias, { label: `d ${label}.bias` });
   });
   return y;
+}
+
+/** The class that rows of so many columns are measured in. */
+export function layerNormClass(columns: number): string {
+  return `layernorm ${sizeClass(columns)}`;
 }
 
 interface InputGradient {

@@ -5,6 +5,7 @@ import type { Gradients, GradientTarget } from "../../runtime/tape.js";
 import { rowsOfTensor, type Tensor } from "../../runtime/tensor.js";
 import { activation } from "../activation/activation.js";
 import { ACTIVATIONS, type ActivationKind } from "../activation/activation.wgsl.js";
+import { choose, sizeClass, type Tunable } from "../choice.js";
 import { columnSum } from "../columnsum/columnsum.js";
 import { addGradient } from "../gradient.js";
 import { add, sliceColumns } from "../rows/rows.js";
@@ -56,7 +57,7 @@ export function matmul(p: Program, a: Tensor, b: Tensor, o: MatmulOptions): Tens
   if (needsOwnActivation(a, b, o)) return activated(p, a, b, o);
   const out = o.target?.grad ?? p.transient(o.label, [...a.shape.slice(0, -2), M, N]);
   const weight = b.dtype as WeightType;
-  const variant = o.variant ?? chooseVariant(shape, p.device);
+  const variant = o.variant ?? chooseVariant(shape, p.device, weight);
   const spec = kernelFor(shape.layout, variant, weight);
   const empty = p.device.empty;
   const parts = b.storage.kind === "buffers" ? b.storage.parts : [{ start: 0, end: N }];
@@ -173,12 +174,42 @@ export function linear(p: Program, x: Tensor, weight: Tensor, o: LinearOptions):
   return matmul(p, x, weight, { ...o, layout: "nt" });
 }
 
+/** Which kernel computes a shape on a device: the fastest where that was measured, else the usual one. Pure. */
+export function chooseVariant(shape: MatmulShape, device: Choosing, weight: WeightType = "f32"): Variant {
+  return choose(device, shapeClass(shape, weight), candidates(shape, device), variantName);
+}
+
+type Choosing = Pick<Device, "lanes"> & Tunable;
+
+/** The class that a shape is measured in. Up to 64 rows the class is exact: how tiles fit decides there. */
+export function shapeClass({ layout, M, K, N }: MatmulShape, weight: WeightType): string {
+  return `matmul ${layout} ${weight} ${M <= 64 ? M : sizeClass(M)}x${sizeClass(K)}x${sizeClass(N)}`;
+}
+
+/** Names a variant among the candidates of a shape. */
+export function variantName(v: Variant): string {
+  return `${v.family}${"rows" in v ? `.r${v.rows}` : ""}`;
+}
+
+/** What may be fastest for a shape, the usual choice first. */
+export function candidates(shape: MatmulShape, device: Choosing): Variant[] {
+  const usual = usualVariant(shape, device);
+  const { lanes } = device;
+  const others: Variant[] = [];
+  if (usual.family === "lane" && shape.layout !== "tn" && shape.M > 8) {
+    for (const [rows] of LANE_ROWS) others.push({ family: "lane", lanes, rows });
+  }
+  if (usual.family === "lane-row") others.push({ family: "lane", lanes, rows: 1 });
+  if (usual.family === "few-rows") others.push({ family: "tile" });
+  return [usual, ...others.filter((v) => variantName(v) !== variantName(usual))];
+}
+
 /**
- * Which kernel computes a shape on a device; pure. The rows per workgroup on CPU adapters are the trade-off of
+ * What is taken where nothing was measured. The rows per workgroup on CPU adapters are the trade-off of
  * loads per multiply-add (more rows are better) against rows computed for nothing; relative speeds were measured at
  * 512 x 768 x 768 on lavapipe, two cores (64 rows: 57 GFLOP/s of processor time).
  */
-export function chooseVariant(shape: MatmulShape, device: Pick<Device, "lanes">): Variant {
+function usualVariant(shape: MatmulShape, device: Choosing): Variant {
   const { layout, M, K, N } = shape;
   const { lanes } = device;
   const vectors =
@@ -193,7 +224,7 @@ export function chooseVariant(shape: MatmulShape, device: Pick<Device, "lanes">)
   return { family: "tile" };
 }
 
-/** Few values, because each is a kernel to compile; see `chooseVariant`. */
+/** Few values, because each is a kernel to compile; see `usualVariant`. */
 const LANE_ROWS: readonly (readonly [rows: number, relativeSpeed: number])[] = [
   [10, 0.62],
   [16, 0.82],

@@ -3,7 +3,7 @@ import { elementGrid, foldedGrid, vectorOf } from "../../../src/kernels/grid.js"
 import { chooseRowGroup, ROW_GROUPS, runnableRowGroups } from "../../../src/kernels/rowgroup.js";
 import type { Device } from "../../../src/runtime/device.js";
 
-const adapter = (isCpu: boolean) => ({ vendor: "", architecture: "", description: "", isCpu });
+const adapter = (isCpu: boolean) => ({ vendor: "", architecture: "", device: "", description: "", isCpu });
 const device = { limits: { maxWorkgroupsPerDimension: 65_535 } } as Device;
 
 it("reduces a row by lanes where they were proved, else in workgroup memory, small on a CPU", () => {

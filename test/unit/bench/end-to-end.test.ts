@@ -17,7 +17,16 @@ const point = (value: number, x: number, line = "a", axis: Place["axis"] = "imag
 function report(measurements: readonly Measurement[]): EndToEndReport {
   const limits = {} as EndToEndReport["limits"];
   const peaks = { gflops: 100, gbs: 10, copy_kernel_gbs: 8, copy_buffer_gbs: 10 };
-  const head = { adapter: "<gpu>", driver: "d", toggles: [], limits, commit: "c", date: "2026-01-01T00:00:00Z", peaks };
+  const head = {
+    adapter: "<gpu>",
+    driver: "d",
+    toggles: [],
+    tuned: null,
+    limits,
+    commit: "c",
+    date: "2026-01-01T00:00:00Z",
+    peaks,
+  };
   return { ...head, other_load: 0.5, measurements };
 }
 

@@ -29,6 +29,7 @@ export function report(results: readonly KernelResult[], more: Partial<KernelRep
     adapter: "mesa software",
     driver: "llvmpipe",
     toggles: [],
+    tuned: null,
     limits: {
       maxBindingBytes: 134_217_728,
       maxBufferBytes: 4_294_967_295,

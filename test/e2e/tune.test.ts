@@ -93,25 +93,29 @@ describe("a training run", () => {
   };
   const weights = (run: string) => readFile(join(folder, run, "checkpoints/step-4/training.safetensors"));
 
-  it("takes the measured kernels, keeps them, and is resumed with them whatever was measured since", async () => {
-    // Of width 48, where lanes and a tree of 256 add up in different orders; at 32 both give the same bits.
-    const gpt2 = { config: { n_positions: 32, n_embd: 48, n_layer: 1, n_head: 2 }, tokenizer: "scenes" };
-    const networks = { ...(tinyConfig().networks as object), gpt2 };
-    const config = await writeJson(join(folder, "tiny.json"), tinyConfig({ steps: 4, networks }));
-    const usual = { env: { ...env, CLIPCAP_TUNE: "0" } };
-    expect(await train("usual", usual, "--config", config)).toBe(0);
-    expect(await readdir(join(folder, "usual"))).not.toContain("tuned.json");
-    await choose({ "layernorm 64": "shared256" });
-    expect(await train("whole", {}, "--config", config)).toBe(0);
-    expect((await weights("whole")).equals(await weights("usual"))).toBe(false);
+  it(
+    "takes the measured kernels, keeps them, and is resumed with them whatever was measured since",
+    async () => {
+      // Of width 48, where lanes and a tree of 256 add up in different orders; at 32 both give the same bits.
+      const gpt2 = { config: { n_positions: 32, n_embd: 48, n_layer: 1, n_head: 2 }, tokenizer: "scenes" };
+      const networks = { ...(tinyConfig().networks as object), gpt2 };
+      const config = await writeJson(join(folder, "tiny.json"), tinyConfig({ steps: 4, networks }));
+      const usual = { env: { ...env, CLIPCAP_TUNE: "0" } };
+      expect(await train("usual", usual, "--config", config)).toBe(0);
+      expect(await readdir(join(folder, "usual"))).not.toContain("tuned.json");
+      await choose({ "layernorm 64": "shared256" });
+      expect(await train("whole", {}, "--config", config)).toBe(0);
+      expect((await weights("whole")).equals(await weights("usual"))).toBe(false);
 
-    const preload = join(ROOT, "test/e2e/faults.ts");
-    const killed = { preload, env: { ...env, CLIPCAP_KILL: "write .*metrics.jsonl", CLIPCAP_KILL_NTH: "3" } };
-    expect(await train("broken", killed, "--config", config)).toBeNull();
-    await restore();
-    expect(await train("broken", {}, "--resume")).toBe(0);
-    expect((await weights("broken")).equals(await weights("whole"))).toBe(true);
-  });
+      const preload = join(ROOT, "test/e2e/faults.ts");
+      const killed = { preload, env: { ...env, CLIPCAP_KILL: "write .*metrics.jsonl", CLIPCAP_KILL_NTH: "3" } };
+      expect(await train("broken", killed, "--config", config)).toBeNull();
+      await restore();
+      expect(await train("broken", {}, "--resume")).toBe(0);
+      expect((await weights("broken")).equals(await weights("whole"))).toBe(true);
+    },
+    COLD_MS,
+  );
 });
 
 it("--reset forgets", async () => {

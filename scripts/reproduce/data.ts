@@ -1,0 +1,55 @@
+import type { Screen } from "../../src/cli/screen.js";
+import { stopSignal } from "../../src/cli/stop.js";
+import type { CaptionedImage } from "../../src/data/captions/dataset.js";
+import { openDataset } from "../../src/data/captions/node-open.js";
+import { AS_WRITTEN } from "../../src/data/captions/normalise.js";
+import { sceneDataset } from "../../src/data/scenes/dataset.js";
+import { testImages } from "../../src/eval/node-test-images.js";
+import type { Device } from "../../src/runtime/device.js";
+import type { TrainConfig } from "../../src/train/config.js";
+import { filterData, openTrainingData, type TrainingData } from "../../src/train/node-data.js";
+import { type Embeddings, embedPictures } from "../../src/train/node-embed.js";
+import { openNetworks, SCENES } from "../../src/train/node-networks.js";
+import type { Experiment } from "./experiment.js";
+
+/** The pictures of an experiment and what CLIP, which never learns in it, sees in them. */
+export interface Material {
+  readonly training: TrainingData;
+  /** Captions as people wrote them. */
+  readonly test: readonly CaptionedImage[];
+  readonly embeddings: Embeddings;
+}
+
+/** Opens the data that all arms share and embeds its pictures, or takes the embeddings from the cache. */
+export async function openMaterial(device: Device, { arms, test: count }: Experiment, screen: Screen) {
+  const { config } = arms[0]!;
+  const training = await openTrainingData(config);
+  const test = await openTest(config, count);
+  const networks = await openNetworks(config);
+  try {
+    const images = [...training.train, ...training.dev, ...test];
+    const embeddings = await embedPictures(
+      device,
+      networks.clip,
+      images,
+      (image, error) => screen.note(`${image.id} is left out: ${error.message}`),
+      {
+        source: config.data.source,
+        signal: stopSignal,
+        onProgress: (done, total) => screen.progress("embedding the pictures, once for all variants", done, total),
+      },
+    );
+    const readable = ({ id }: CaptionedImage) => embeddings.has(id);
+    return { training: filterData(training, readable), test: test.filter(readable), embeddings } satisfies Material;
+  } finally {
+    await networks.close();
+  }
+}
+
+async function openTest({ data, seed }: TrainConfig, count: number): Promise<readonly CaptionedImage[]> {
+  if (data.source === SCENES) {
+    return sceneDataset({ seed, size: data.scenes.size, train: 0, dev: 0, test: count }).images;
+  }
+  const set = await openDataset(data.source, { images: data.images, format: data.format, normalise: AS_WRITTEN });
+  return testImages(set, "test", count);
+}

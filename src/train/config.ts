@@ -1,6 +1,7 @@
 import { type DatasetFormat, FORMATS } from "../data/captions/dataset.js";
 import type { Augmentation } from "../data/image/augment.js";
 import { asObject, Fields, type JsonObject } from "../weights/json-fields.js";
+import { INITIAL_EMBEDDINGS, type InitialEmbeddings } from "./initial.js";
 import { PARTS, type PartName } from "./model.js";
 import { ADAMW_DEFAULTS, type AdamWOptions } from "./optimizer.js";
 import type { ScheduleOptions } from "./schedule.js";
@@ -8,7 +9,12 @@ import type { ScheduleOptions } from "./schedule.js";
 /** Where CLIP or GPT-2 comes from: a Hugging Face folder, or nothing but a configuration, with a tokenizer's folder. */
 export type NetworkChoice =
   | { readonly folder: string }
-  | { readonly config: JsonObject; readonly tokenizer: string | undefined };
+  | {
+      readonly config: JsonObject;
+      readonly tokenizer: string | undefined;
+      /** How embeddings of CLIP's vision tower are drawn. */
+      readonly initial: InitialEmbeddings;
+    };
 
 /** All that decides about a training run; the file is described in docs/training.md. */
 export interface TrainConfig {
@@ -150,10 +156,15 @@ function network(f: Fields, key: "clip" | "gpt2"): NetworkChoice {
   if (typeof value === "string" && value !== "") return { folder: value };
   if (typeof value !== "object" || value === null)
     throw f.error(key, 'a folder, or {"config": {…}} for an untrained network');
-  const fields = section(f, key, ["config", "tokenizer"]);
+  const fields = section(f, key, key === "clip" ? ["config", "tokenizer", "initial"] : ["config", "tokenizer"]);
+  const initial = section(fields, "initial", ["patches", "positions"]);
   return {
     config: asObject(`${fields.where}: config`, fields.values.config, "bad-usage"),
     tokenizer: fields.text("tokenizer"),
+    initial: {
+      patches: initial.float("patches", INITIAL_EMBEDDINGS.patches, 0, 10),
+      positions: initial.float("positions", INITIAL_EMBEDDINGS.positions, 0, 10),
+    },
   };
 }
 

@@ -15,8 +15,17 @@ const normal = (std: number): Rule => ({ type: "normal", std });
 /** ln(1 / 0.07), the inverse temperature that CLIP's contrastive loss starts with. */
 const LOGIT_SCALE = 2.6592;
 
+/** Standard deviations of the vision tower's embeddings. */
+export interface InitialEmbeddings {
+  readonly patches: number;
+  readonly positions: number;
+}
+
+/** As transformers has them. */
+export const INITIAL_EMBEDDINGS: InitialEmbeddings = { patches: 0.02, positions: 0.02 };
+
 /** CLIP as transformers initialises it (CLIPPreTrainedModel, factor 1): deviations follow width and depth of a tower. */
-export function initialClip(c: ClipConfig, seed: number): TensorFile {
+export function initialClip(c: ClipConfig, seed: number, vision = INITIAL_EMBEDDINGS): TensorFile {
   const shapes: Shapes = new Map([...clipVisionShapes(c.vision), ...clipTextShapes(c.text)]);
   return initialFile("CLIP", shapes, seed, (name) => {
     if (name === "logit_scale") return constant(LOGIT_SCALE);
@@ -27,7 +36,8 @@ export function initialClip(c: ClipConfig, seed: number): TensorFile {
     if (/_projection\.weight$|class_embedding$|out_proj\.weight$/.test(name)) return normal(narrow);
     if (/[qkv]_proj\.weight$|fc2\.weight$/.test(name)) return normal(narrow * (2 * layers) ** -0.5);
     if (name.endsWith("fc1.weight")) return normal((2 * width) ** -0.5);
-    return normal(0.02); // embeddings of patches, tokens and positions
+    if (name.startsWith("vision")) return normal(name.includes("patch") ? vision.patches : vision.positions);
+    return normal(0.02); // embeddings of tokens and positions
   });
 }
 

@@ -120,7 +120,7 @@ async function clipOf(c: TrainConfig, open: Open): Promise<Networks["clip"]> {
   };
   return {
     config,
-    file: initialClip(config, c.seed),
+    file: initialClip(config, c.seed, c.clip.initial),
     tokenizer: texts.tokenizer,
     companions: new Map([
       ...texts.companions,

@@ -28,10 +28,14 @@ export class DataOrder {
   private readonly each: readonly Example[];
   private current: { readonly epoch: number; readonly batches: readonly (readonly Example[])[] } | undefined;
 
-  /** `lengths[image][caption]`: what a caption counts when sorted, usually its tokens. */
+  /**
+   * `lengths[image][caption]`: what a caption counts when sorted, usually its tokens. Neighbouring images with the same
+   * number in `groups` stay neighbours, so nearly all of them meet in a batch (not where each caption is an example).
+   */
   constructor(
     private readonly lengths: readonly (readonly number[])[],
     private readonly options: OrderOptions,
+    private readonly groups: readonly (number | undefined)[] = [],
   ) {
     const each = lengths.flatMap((captions, image) => captions.map((_, caption) => ({ image, caption })));
     this.each = options.captions === "each" ? each : [];
@@ -48,18 +52,37 @@ export class DataOrder {
 
   private epoch(epoch: number): Example[][] {
     const { seed, batch, pool } = this.options;
-    const examples = this.examples(epoch);
-    const order = random(seed, "order", epoch).permutation(examples.length);
-    const shuffled = Array.from(order, (i) => examples[i]!).slice(0, this.stepsPerEpoch * batch);
-    const lengthOf = ({ image, caption }: Example) => this.lengths[image]![caption]!;
+    const units = this.units(this.examples(epoch));
+    const order = random(seed, "order", epoch).permutation(units.length);
+    const longest = new Map<Example, number>();
+    for (const unit of units) {
+      const length = Math.max(...unit.map(({ image, caption }) => this.lengths[image]![caption]!));
+      for (const example of unit) longest.set(example, length);
+    }
+    const shuffled = Array.from(order, (i) => units[i]!)
+      .flat()
+      .slice(0, this.stepsPerEpoch * batch);
     const batches: Example[][] = [];
     for (let start = 0; start < shuffled.length; start += pool * batch) {
       const some = shuffled.slice(start, start + pool * batch);
-      if (pool > 1) some.sort((a, b) => lengthOf(a) - lengthOf(b)); // stable: equal lengths stay shuffled
+      if (pool > 1) some.sort((a, b) => longest.get(a)! - longest.get(b)!); // stable: equal lengths stay shuffled
       for (let i = 0; i < some.length; i += batch) batches.push(some.slice(i, i + batch));
     }
     if (pool === 1) return batches;
     return Array.from(random(seed, "batches", epoch).permutation(batches.length), (i) => batches[i]!);
+  }
+
+  /** Examples that stay together. */
+  private units(examples: readonly Example[]): Example[][] {
+    const units: Example[][] = [];
+    let last: number | undefined;
+    for (const example of examples) {
+      const group = this.options.captions === "one" ? this.groups[example.image] : undefined;
+      if (group !== undefined && group === last) units.at(-1)!.push(example);
+      else units.push([example]);
+      last = group;
+    }
+    return units;
   }
 
   private examples(epoch: number): readonly Example[] {

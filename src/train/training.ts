@@ -261,7 +261,11 @@ export function maxTokens({ sources: { gpt2, mapper } }: Pick<TrainingParts, "so
 function orderOf({ config, train }: TrainingParts): DataOrder {
   const { seed, batch, pool } = config;
   const lengths = train.texts.map((texts) => texts.map(({ gpt2 }) => gpt2.length));
-  return new DataOrder(lengths, { seed, batch, pool, captions: config.data.captions === "each" ? "each" : "one" });
+  return new DataOrder(
+    lengths,
+    { seed, batch, pool, captions: config.data.captions === "each" ? "each" : "one" },
+    train.images.map(({ group }) => group),
+  );
 }
 
 function checkExamples(parts: TrainingParts): void {

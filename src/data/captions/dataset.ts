@@ -40,6 +40,8 @@ export interface CaptionedImage extends Picture {
   readonly captions: readonly string[];
   /** Undefined where the data does not say; `splitByImage` decides then. */
   readonly split: Split | undefined;
+  /** Neighbours of one group are hard to tell apart: training shows them in the same batch, where it must. */
+  readonly group?: number;
 }
 
 export interface CaptionDataset {

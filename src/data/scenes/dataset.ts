@@ -4,7 +4,7 @@ import { ProblemLog } from "../captions/problems.js";
 import { sceneCaptions } from "./captions.js";
 import { drawScene } from "./draw.js";
 import { randomStream } from "./random.js";
-import { BACKGROUNDS, COLOURS, KINDS, makeScene, type Scene } from "./scene.js";
+import { BACKGROUNDS, COLOURS, KINDS, makeScene, type Scene, twins } from "./scene.js";
 
 export interface SceneDatasetOptions {
   /** 32-bit whole number. */
@@ -27,7 +27,7 @@ export interface SceneDataset extends CaptionDataset {
 }
 
 /** Raised whenever a scene's pixels change, so that caches of what a model saw in them are not used any more. */
-const DRAWING_VERSION = 2;
+const DRAWING_VERSION = 3;
 
 /** Ten times what a training sees; a million take 0.8 GB. */
 const MAX_SCENES = 1_000_000;
@@ -83,6 +83,10 @@ class DrawnScene implements SceneImage {
     private readonly size: number,
   ) {
     this.id = `scene-${index}`;
+  }
+
+  get group(): number {
+    return twins(this.index);
   }
 
   get scene(): Scene {

@@ -4,27 +4,26 @@ import { parseClipConfig, parseGpt2Config } from "../../../src/weights/config.js
 import type { TensorFile } from "../../../src/weights/tensor-file.js";
 
 const gpt2 = initialGpt2(parseGpt2Config({ vocab_size: 512, n_positions: 64, n_embd: 64, n_layer: 2, n_head: 4 }), 1);
-const clip = initialClip(
-  parseClipConfig({
-    projection_dim: 48,
-    vision_config: {
-      hidden_size: 64,
-      intermediate_size: 256,
-      num_hidden_layers: 2,
-      num_attention_heads: 4,
-      image_size: 32,
-      patch_size: 8,
-    },
-    text_config: {
-      hidden_size: 96,
-      intermediate_size: 192,
-      num_hidden_layers: 3,
-      num_attention_heads: 4,
-      vocab_size: 512,
-    },
-  }),
-  1,
-);
+const clipConfig = parseClipConfig({
+  projection_dim: 48,
+  vision_config: {
+    hidden_size: 64,
+    intermediate_size: 256,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    image_size: 32,
+    patch_size: 8,
+  },
+  text_config: {
+    hidden_size: 96,
+    intermediate_size: 192,
+    num_hidden_layers: 3,
+    num_attention_heads: 4,
+    vocab_size: 512,
+  },
+});
+const clip = initialClip(clipConfig, 1);
+const clearer = initialClip(clipConfig, 1, { patches: 0.1, positions: 0.5 });
 const mapper = initialMapper(
   { type: "transformer", prefixLength: 40, clipLength: 4, clipWidth: 48, gptWidth: 64, layers: 1, heads: 8 },
   1,
@@ -49,6 +48,9 @@ describe("standard deviations are those of transformers and torch", () => {
     [clip, "vision_model.embeddings.class_embedding", 64 ** -0.5],
     [clip, "vision_model.embeddings.patch_embedding.weight", 0.02],
     [clip, "vision_model.embeddings.position_embedding.weight", 0.02],
+    [clearer, "vision_model.embeddings.patch_embedding.weight", 0.1],
+    [clearer, "vision_model.embeddings.position_embedding.weight", 0.5],
+    [clearer, "text_model.embeddings.position_embedding.weight", 0.02],
     [clip, "vision_model.encoder.layers.0.self_attn.q_proj.weight", 256 ** -0.5],
     [clip, "vision_model.encoder.layers.0.self_attn.out_proj.weight", 64 ** -0.5],
     [clip, "vision_model.encoder.layers.1.mlp.fc1.weight", 128 ** -0.5],

@@ -42,6 +42,17 @@ it("one caption of each picture, chosen anew", () => {
   expect(seen.size).toBe(CAPTIONS);
 });
 
+it.each([1, 100])("neighbours of a group stay neighbours, whatever their lengths; pool of %i", (pool) => {
+  const groups = LENGTHS.map((_, i) => (i < 20 ? Math.floor(i / 2) : undefined));
+  const data = new DataOrder(LENGTHS, { seed: 1, batch: 23, captions: "one", pool }, groups);
+  for (const epoch of [0, 1, 2]) {
+    const seen = data.batch(epoch).map(({ image }) => image);
+    expect(new Set(seen).size).toBe(23);
+    for (let i = 0; i < 20; i += 2) expect(Math.abs(seen.indexOf(i) - seen.indexOf(i + 1))).toBe(1);
+    expect(seen).not.toEqual(seen.toSorted((a, b) => a - b));
+  }
+});
+
 it("a pool puts like lengths together, in batches of random order", () => {
   const spread = (data: DataOrder) =>
     epochOf(data, 0).reduce((sum, batch) => {

@@ -57,7 +57,7 @@ export function addBench(program: Command): void {
     .summary("how fast each kernel is on this device, against its limits")
     .description("Times every kernel at the shapes of the real models and compares with the peaks of this device.")
     .argument("[pattern]", "words that must all be in a case's name")
-    .option("--end-to-end", "the models at work instead of single kernels; six minutes on lavapipe")
+    .option("--end-to-end", "the models at work instead of single kernels; ten minutes on lavapipe")
     .option("--list", "the names of the cases, without measuring")
     .option("--compare <report...>", "two files of --json: ratios of their times")
     .option("--html <file>", "a page with the numbers and a roofline plot, or the curves of --end-to-end")

@@ -172,7 +172,12 @@ export async function* decodeGrowth(
     try {
       const { step } = await timeSteps(generator, 2);
       const place: Place = { axis, x: n, line: model };
-      const found = [time({ what: "decode step", model, how: `${d.name}, ${images} images`, place }, step)];
+      const found = [
+        time(
+          { what: "decode step", model, how: `${d.name}, ${images === 1 ? "1 image" : `${images} images`}`, place },
+          step,
+        ),
+      ];
       return { ms: step.median * tokens, found };
     } finally {
       generator.destroy();

@@ -28,8 +28,13 @@ export interface RunOptions {
 
 /** Runs the command line from its sources in a process of its own. */
 export function clipcap(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  return runProgram("src/cli/main.ts", args, options);
+}
+
+/** Runs a program of the repository in a process of its own. */
+export function runProgram(file: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
   const preload = options.preload ? ["--import", options.preload] : [];
-  const child = spawn(process.execPath, ["--import", "tsx", ...preload, "src/cli/main.ts", ...args], {
+  const child = spawn(process.execPath, ["--import", "tsx", ...preload, file, ...args], {
     cwd: ROOT,
     env: { ...process.env, ...options.env },
   });

@@ -7,6 +7,8 @@ export interface ComparedReport {
   readonly adapter: string;
   readonly driver: string;
   readonly toggles: string;
+  /** Digest of the measured choices of kernels; "" where the usual ones were taken, and in reports before there were any. */
+  readonly tuned: string;
   readonly commit: string;
   readonly date: string;
   readonly gflops: number;
@@ -69,6 +71,7 @@ export function parseReport(file: string, text: string): ComparedReport {
     adapter: line(top, "adapter"),
     driver: line(top, "driver"),
     toggles: togglesOf(top),
+    tuned: top.values.tuned == null ? "" : line(top, "tuned"),
     commit: line(top, "commit"),
     date: line(top, "date"),
     gflops: peaks.float("gflops", undefined, Number.MIN_VALUE, 1e12),
@@ -166,9 +169,13 @@ function compareTimes(a: Time, b: Time): ComparedTime {
 }
 
 function* headDifferences(a: ComparedReport, b: ComparedReport): Generator<string> {
-  for (const key of ["adapter", "driver", "toggles"] as const) {
-    if (a[key] !== b[key])
-      yield `The ${key} differ${key === "toggles" ? "" : "s"}: ${a[key] || "none"}; ${b[key] || "none"}.`;
+  for (const [key, words] of [
+    ["adapter", "adapter differs"],
+    ["driver", "driver differs"],
+    ["toggles", "toggles differ"],
+    ["tuned", "kernels that clipcap tune chose differ"],
+  ] as const) {
+    if (a[key] !== b[key]) yield `The ${words}: ${a[key] || "none"}; ${b[key] || "none"}.`;
   }
   for (const [key, unit] of [
     ["gflops", "GFLOP/s"],

@@ -40,14 +40,21 @@ describe("compareReports", () => {
     ]);
   });
 
-  it("says when adapters, drivers, toggles or peaks differ", () => {
+  it("says when adapters, drivers, toggles, chosen kernels or peaks differ", () => {
     expect(comparison.differences).toEqual([]);
     const peaks = { gflops: 50, gbs: 21, copy_kernel_gbs: 10, copy_buffer_gbs: 21 };
-    const other = report([], { adapter: "nvidia hopper", driver: "570", toggles: ["adapter=nvidia"], peaks });
+    const other = report([], {
+      adapter: "nvidia hopper",
+      driver: "570",
+      toggles: ["adapter=nvidia"],
+      tuned: "abc",
+      peaks,
+    });
     expect(compareReports(a, parsed("c.json", other)).differences).toEqual([
       "The adapter differs: mesa software; nvidia hopper.",
       "The driver differs: llvmpipe; 570.",
       "The toggles differ: none; adapter=nvidia.",
+      "The kernels that clipcap tune chose differ: none; abc.",
       "The measured peaks differ: 100 and 50.0 GFLOP/s; one machine may have been busy.",
     ]);
     expect(comparisonLines(a, parsed("c.json", other), compareReports(a, parsed("c.json", other)))).toContain(

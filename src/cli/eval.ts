@@ -3,10 +3,12 @@ import type { CaptionedImage } from "../data/captions/dataset.js";
 import { openDataset } from "../data/captions/node-open.js";
 import { AS_WRITTEN } from "../data/captions/normalise.js";
 import { problemSummary } from "../data/captions/problems.js";
+import { type AttendedWord, attendedWords } from "../eval/attention.js";
 import { captionRest } from "../eval/captioning.js";
 import { captionsOf, EvalFiles } from "../eval/node-files.js";
 import { writeOutputs } from "../eval/node-outputs.js";
 import { dataDigest, testImages } from "../eval/node-test-images.js";
+import { chooseShown } from "../eval/report/gallery.js";
 import { type EvalResult, resultJson } from "../eval/result.js";
 import { retrieve } from "../eval/retrieval.js";
 import { compareSystems, scoreSystem, testSet } from "../eval/scoring.js";
@@ -89,6 +91,8 @@ interface Described {
   readonly name: string;
   readonly captions: ReadonlyMap<string, string>;
   readonly embeddings: ReadonlyMap<string, Float32Array>;
+  /** Token ids of the captions. */
+  readonly tokens: ReadonlyMap<string, readonly number[]>;
 }
 
 async function evaluate(options: Options): Promise<void> {
@@ -126,7 +130,7 @@ async function measure(
   const described = [await describe(job, options.model, options.out)];
   for (const [i, rival] of rivals.entries()) {
     const own = rival.type === "model" ? await describe(job, rival.name, `${options.out}/compare-${i + 1}`) : undefined;
-    described.push(own ?? { ...(rival as Rival & { type: "file" }), embeddings: new Map() });
+    described.push(own ?? { ...(rival as Rival & { type: "file" }), embeddings: new Map(), tokens: new Map() });
   }
   const readable = images.filter(({ id }) => described.every(({ captions }) => captions.has(id)));
   if (readable.length === 0) throw new ClipCapError("bad-input", `no image of ${options.data} can be read`);
@@ -148,8 +152,9 @@ async function measure(
     differences: systems.slice(1).map((system) => compareSystems(systems[0]!, system)),
     retrieval: options.retrieval && clip ? retrieve(clip.images, clip.references) : undefined,
   };
+  const attention = await attentionOf(job, result, described[0]!);
   screen.progress("writing the page");
-  await writeOutputs(options.out, result, readable);
+  await writeOutputs(options.out, result, readable, attention);
   return result;
 }
 
@@ -186,7 +191,25 @@ async function describe({ device, images, options, screen }: Job, spec: string, 
     name,
     captions: new Map(lines.map(({ id, caption }) => [id, caption])),
     embeddings: new Map(lines.map(({ id }, i) => [id, files.embeddings[i]!])),
+    tokens: new Map(lines.map(({ id, tokens }) => [id, tokens])),
   };
+}
+
+/** What the model's captions on the page attended to. Of all captions it would take as long as making them. */
+async function attentionOf(
+  { device, options, screen }: Job,
+  result: EvalResult,
+  { embeddings, tokens }: Described,
+): Promise<ReadonlyMap<number, readonly AttendedWord[]>> {
+  screen.progress("reading attention");
+  const loading = { dtype: options.dtype, signal: stopSignal };
+  const model = await ClipCap.load(device, await modelFolder(options.model), loading);
+  const shown = chooseShown(result);
+  const ids = shown.map((image) => result.set.ids[image]!);
+  const captions = ids.map((id) => ({ embedding: embeddings.get(id)!, tokens: tokens.get(id)! }));
+  const words = await attendedWords(model, captions);
+  model.close();
+  return new Map(shown.map((image, i) => [image, words[i]!]));
 }
 
 /** CLIP's vectors of references and captions; undefined where the model's CLIP has no text tower. */

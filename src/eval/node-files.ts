@@ -144,7 +144,10 @@ function wholeLines(text: string, ids: readonly string[]): Line[] {
 function parseLine(text: string): Line | undefined {
   try {
     const line = JSON.parse(text);
-    return typeof line?.caption === "string" || typeof line?.error === "string" ? line : undefined;
+    if (typeof line?.error === "string") return line;
+    const { tokens } = line;
+    const whole = Array.isArray(tokens) && tokens.length > 0 && tokens.every((id) => Number.isInteger(id) && id >= 0);
+    return typeof line.caption === "string" && whole ? line : undefined;
   } catch {
     return undefined;
   }

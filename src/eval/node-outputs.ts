@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { CaptionedImage } from "../data/captions/dataset.js";
 import { cocoResults } from "../metrics/captions.js";
 import { writeAtomically } from "../weights/node-source.js";
+import type { Seen } from "./report/gallery.js";
 import { evalPage } from "./report/node-page.js";
 import { type EvalResult, resultJson } from "./result.js";
 
@@ -22,6 +23,7 @@ export async function writeOutputs(
   folder: string,
   result: EvalResult,
   images: readonly CaptionedImage[],
+  attention: Seen["attention"],
 ): Promise<void> {
   const { ids, references } = result.set;
   const captions = new Map(ids.map((id, i) => [cocoId(id), result.systems[0]!.captions[i]!]));
@@ -29,7 +31,7 @@ export async function writeOutputs(
     "results.json": cocoResults(captions),
     "references.json": cocoReferences(ids, references),
     "scores.json": `${JSON.stringify(resultJson(result), null, 1)}\n`,
-    "report.html": await evalPage(result, images),
+    "report.html": await evalPage(result, images, attention),
   };
   for (const [name, text] of Object.entries(files)) {
     await writeAtomically(join(folder, name), (sink) => sink.write(Buffer.from(text)));

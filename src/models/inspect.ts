@@ -1,3 +1,4 @@
+import type { Tokenizer } from "../data/tokenizer.js";
 import { embedding } from "../kernels/embedding/embedding.js";
 import { l2Normalize } from "../kernels/l2norm/l2norm.js";
 import { linear } from "../kernels/matmul/matmul.js";
@@ -95,9 +96,80 @@ export async function inspectCaption(
   }
 }
 
+/** A caption and what CLIP saw in its picture. */
+export interface EmbeddedCaption {
+  /** [projection] */
+  readonly embedding: Float32Array;
+  readonly tokens: readonly number[];
+}
+
+/** Captions whose attention is read back at once: 16 of 30 tokens are 53 MB of queries, keys and values of GPT-2 small. */
+const ATTENDING = 16;
+
+/**
+ * What each token of captions attended to when it was chosen, by caption and token: mean shares, over GPT-2's layers and
+ * heads, of the K prefix vectors and of the tokens before.
+ */
+export async function captionAttention(
+  device: Device,
+  networks: Networks,
+  captions: readonly EmbeddedCaption[],
+): Promise<Float64Array[][]> {
+  const found: Float64Array[][] = [];
+  for (let i = 0; i < captions.length; i += ATTENDING) {
+    found.push(...(await attendTogether(device, networks, captions.slice(i, i + ATTENDING))));
+  }
+  return found;
+}
+
+async function attendTogether(
+  device: Device,
+  networks: Networks,
+  captions: readonly EmbeddedCaption[],
+): Promise<Float64Array[][]> {
+  const { gpt2, mapper, vision } = networks;
+  const { prefixLength: K } = mapper.config;
+  const { width: C, heads } = gpt2.config;
+  const B = captions.length;
+  // All but the last token are given. Shorter captions are filled up; nothing attends to what comes after it.
+  const given = Math.max(1, ...captions.map(({ tokens }) => tokens.length - 1));
+  const T = K + given;
+  const p = new Program(device, "attention", { gradients: false });
+  try {
+    const embeds = p.persistent("embeds", [B, vision.config.projection]);
+    const ids = p.persistent("ids", [B * given], "u32");
+    const words = embedding(p, ids, gpt2.wte, { label: "gpt2.words" });
+    const x = concatRows(p, prefixOf(p, networks, embeds), words, { batch: B, label: "gpt2.input" }); // [B*T, C]
+    const placed = addPositions(p, x, gpt2.wpe, { start: 0, period: T, label: "gpt2.positions" });
+    gpt2Prefill(p, gpt2, placed, { batch: B, tokens: T });
+    const layers = attentions(p, "gpt2.").map(({ qkv }) => qkv); // [B*T, 3C]
+    p.keep(...layers);
+    await p.compile();
+    for (const [b, { embedding, tokens }] of captions.entries()) {
+      device.write(embeds, embedding, b);
+      if (tokens.length > 1) device.write(ids, Uint32Array.from(tokens.slice(0, -1)), b * given);
+    }
+    const values = (await p.run({}, layers).get()) as Float32Array[];
+    return captions.map(({ tokens }, b) => {
+      const own = values.map((qkv) => qkv.subarray(b * T * 3 * C, (b + 1) * T * 3 * C));
+      return tokens.map((_, i) => {
+        const seen = own.flatMap((qkv) => attentionOf({ heads, tokens: T, causal: true, qkv }, K - 1 + i));
+        return Float64Array.from({ length: K + i }, (_, t) => seen.reduce((sum, a) => sum + a[t]!, 0) / seen.length);
+      });
+    });
+  } finally {
+    p.destroy();
+  }
+}
+
 function pixelInput(p: Program, { vision }: Networks): Tensor {
   const { imageSize: S } = vision.config;
   return p.persistent("pixels", [1, 3, S, S]);
+}
+
+/** A token as GPT-2 has it, with its space. Tables of embeddings may have rows that no token of the tokenizer names. */
+export function tokenText(tokenizer: Tokenizer, token: number): string {
+  return token < tokenizer.vocabSize ? tokenizer.decode([token]) : `#${token}`;
 }
 
 /** The attentions recorded under labels that begin like this, in their order. */
@@ -120,7 +192,10 @@ function whole(t: Dispatch["tensors"][string]): Tensor {
  * How one token distributes its attention: softmax(q k^T / sqrt(D)) in f64 for each head, [H][T]. The kernel computes the
  * same in f32 but never stores it.
  */
-export function attentionOf({ heads: H, tokens: T, causal, qkv }: SeenAttention, query: number): Float64Array[] {
+export function attentionOf(
+  { heads: H, tokens: T, causal, qkv }: Omit<SeenAttention, "out">,
+  query: number,
+): Float64Array[] {
   const C = qkv.length / T / 3;
   const D = C / H;
   return Array.from({ length: H }, (_, h) => {

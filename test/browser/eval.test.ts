@@ -52,7 +52,12 @@ async function writePage(name: string): Promise<string> {
     retrieval: undefined,
   };
   const out = join(folder, name);
-  writeFileSync(out, await evalPage(result, images));
+  const words = Array.from({ length: 9 }, (_, i) => ({
+    text: ` ${ATTACK} ${i}`,
+    prefix: Array(10).fill((9 - i) / 90),
+  }));
+  const attention = new Map(images.map((_, i) => [i, words]));
+  writeFileSync(out, await evalPage(result, images, attention));
   return out;
 }
 
@@ -65,7 +70,7 @@ it.each(["light", "dark"] as const)(
   "shows hostile captions from disk without a request or an error: %s",
   async (scheme) => {
     const out = await writePage(`${scheme}.html`);
-    expect(statSync(out).size).toBeLessThan(300_000);
+    expect(statSync(out).size).toBeLessThan(600_000);
     const { page, complaints } = await chromium.openFile(out, scheme);
     expect(await page.locator(".photo").count()).toBe(48);
     const random = await firstNumbers(page);
@@ -79,6 +84,13 @@ it.each(["light", "dark"] as const)(
     await page.getByLabel("by").selectOption("BLEU-1"); // has no meaning in random order: the best come first
     expect(await page.getByRole("radio", { name: "Best first" }).isChecked()).toBe(true);
     expect((await firstNumbers(page)).every((i) => i < 10)).toBe(true);
+
+    const details = page.locator(".photo details").first();
+    expect(await details.locator("summary").textContent()).toBe("Attention on the prefix: 56 %");
+    expect(await details.locator("li b").allTextContents()).toEqual(
+      [100, 89, 78, 67, 56, 44, 33, 22, 11].map((share) => `${share} %`),
+    );
+    expect(await details.locator("i").count()).toBe(10);
 
     const widths = await page
       .locator(".photo img")

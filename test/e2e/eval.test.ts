@@ -58,6 +58,10 @@ describe("clipcap eval", () => {
     const { bleu, rouge_l, cider_d } = JSON.parse(again.stdout);
     expect([bleu, rouge_l, cider_d]).toEqual([scores.bleu, scores.rouge_l, scores.cider_d]);
 
+    const page = readFileSync(join(out, "report.html"), "utf8");
+    expect(page.match(/<details class="attention">/g)!.length).toBe(5);
+    expect(page).toContain("word 1: 100 %"); // where there is nothing else to attend to
+
     const broken = join(folder, "resumed");
     cpSync(out, broken, { recursive: true });
     for (const name of ["scores.json", "report.html", "results.json", "references.json"]) rmSync(join(broken, name));

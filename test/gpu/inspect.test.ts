@@ -4,6 +4,7 @@ import { type Networks, prefixOf } from "../../src/models/clipcap.js";
 import { Generator, type GeneratorShape } from "../../src/models/generate.js";
 import {
   attentionOf,
+  captionAttention,
   inspectCaption,
   largest,
   nearestTokens,
@@ -12,6 +13,7 @@ import {
   traceBeams,
 } from "../../src/models/inspect.js";
 import type { Device } from "../../src/runtime/device.js";
+import { Program } from "../../src/runtime/program.js";
 import type { Tensor } from "../../src/runtime/tensor.js";
 import { goldenTensors } from "../goldens.js";
 import { testDevice, values } from "./harness.js";
@@ -58,6 +60,19 @@ async function decode(networks: Networks, pixels: Float32Array, shape = GREEDY) 
   const [captions] = await generator.run({ seed: 0 });
   generator.destroy();
   return captions!;
+}
+
+async function embed(networks: Networks, pixels: Float32Array): Promise<Float32Array> {
+  const p = new Program(device, "embed", { gradients: false });
+  const { imageSize: S } = networks.vision.config;
+  const input = p.persistent("pixels", [1, 3, S, S]);
+  const { embeds } = clipVision(p, networks.vision, input);
+  p.keep(embeds);
+  await p.compile();
+  device.write(input, pixels);
+  const values = await p.run({}, [embeds]).f32();
+  p.destroy();
+  return values;
 }
 
 /** The largest difference between attention times values on the host and what the kernel wrote. */
@@ -114,6 +129,28 @@ describe.each([
       sum += Math.log(probabilities[token]!);
     }
     expect(Math.abs(sum - score)).toBeLessThan(1e-3);
+  });
+
+  test("attention of several captions at once is that of each by itself, mean of layers and heads", async () => {
+    const captions = [[5, 70, 3, 19, 13], [13], [8, 2, 13]];
+    const pictures = captions.map((_, i) => pixelsFor(networks, `picture ${i}`));
+    const embeddings = await Promise.all(pictures.map((pixels) => embed(networks, pixels)));
+    const found = await captionAttention(
+      device,
+      networks,
+      captions.map((tokens, i) => ({ tokens, embedding: embeddings[i]! })),
+    );
+    for (const [c, tokens] of captions.entries()) {
+      const { language } = await inspectCaption(device, networks, pictures[c]!, tokens);
+      expect(found[c]!.map(({ length }) => length)).toEqual(tokens.map((_, i) => K + i));
+      for (const [i, shares] of found[c]!.entries()) {
+        const each = language.flatMap((layer) => attentionOf(layer, K - 1 + i));
+        for (const [t, share] of shares.entries()) {
+          expect(share).toBeCloseTo(each.reduce((sum, weights) => sum + weights[t]!, 0) / each.length, 4);
+        }
+        expect(shares.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 10);
+      }
+    }
   });
 
   test("a caption of one token has no words before it", async () => {

@@ -13,6 +13,7 @@ import {
   type SeenAttention,
   type SeenStep,
   softmax,
+  tokenText,
   traceBeams,
 } from "../../models/inspect.js";
 
@@ -171,11 +172,6 @@ export function beamTree(tokenizer: Tokenizer, steps: readonly StepBeams[], capt
   }
   const ends = captions.map(({ text, logprob, tokens }) => ({ text, logprob: round(logprob), length: tokens.length }));
   return { steps: tree, captions: ends };
-}
-
-/** A table of embeddings may have rows that no token of the tokenizer names. */
-function tokenText(tokenizer: Tokenizer, token: number): string {
-  return token < tokenizer.vocabSize ? tokenizer.decode([token]) : `#${token}`;
 }
 
 function meanOf(heads: readonly Float64Array[]): Float64Array {

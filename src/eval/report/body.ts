@@ -3,11 +3,12 @@ import { type Html, html } from "../../pages/html.js";
 import type { EvalResult } from "../result.js";
 import { RECALL_AT, type Recall } from "../retrieval.js";
 import type { System } from "../scoring.js";
-import { dot, gallery } from "./gallery.js";
+import { attentionFigure } from "./attention.js";
+import { dot, gallery, type Seen } from "./gallery.js";
 import { histogram } from "./histogram.js";
 
 /** The page's content; all of it can be read without its script, which only sorts. */
-export function evalBody(result: EvalResult, shown: readonly number[], thumbnails: ReadonlyMap<number, string>): Html {
+export function evalBody(result: EvalResult, shown: readonly number[], seen: Seen): Html {
   const { set, systems, split, data, decoding, leftOut } = result;
   const references = set.references.reduce((sum, own) => sum + own.length, 0) / set.ids.length;
   return html`<header>
@@ -32,7 +33,8 @@ ${scoreTable(result)}
 them; CIDEr-D counts words over these photos alone and compares only on the same ones.</p>
 ${wordsTable(systems)}
 ${result.retrieval ? retrievalTable(result.retrieval.imageToText, result.retrieval.textToImage) : ""}
-${gallery(result, shown, thumbnails)}
+${seen.attention.size === 0 ? "" : attentionSection(result, seen)}
+${gallery(result, shown, seen)}
 </main>`;
 }
 
@@ -94,6 +96,22 @@ ${recall.map((value, i) => {
 <div class="scroll" tabindex="0" role="region" aria-label="Retrieval"><table>
 <thead><tr><td></td>${RECALL_AT.map((k) => html`<th scope="col" class="number">Recall at ${k}</th>`)}</tr></thead>
 <tbody>${row("Photo to text", imageToText)}${row("Text to photo", textToImage)}</tbody></table></div>`;
+}
+
+function attentionSection({ systems }: EvalResult, { attention }: Seen): Html {
+  return html`<section>
+<h2>Attention</h2>
+<div class="sides">
+<div>
+<p>When GPT-2 chooses a word, it attends to the prefix, which is all it knows of the photo, and to the words before. The bars
+show how much of it the prefix got, word by word, mean of all layers and heads over ${attention.size} captions of
+${systems[0]!.name}; each photo below has its own.</p>
+<p class="quiet key">The first word has only the prefix to look at. Layers leave attention on the first vectors also when there
+is nothing to fetch, so that a large share is no proof that the picture was used.</p>
+</div>
+${attentionFigure([...attention.values()])}
+</div>
+</section>`;
 }
 
 function range([low, high]: Interval): string {

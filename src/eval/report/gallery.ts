@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import { type Html, html } from "../../pages/html.js";
+import type { AttendedWord } from "../attention.js";
 import type { EvalResult } from "../result.js";
 import type { System } from "../scoring.js";
+import { attentionDetails } from "./attention.js";
 
 /** Of each kind: the best, the worst, and others drawn at random. */
 const PHOTOS_OF_KIND = 16;
@@ -9,6 +11,14 @@ const PHOTOS_OF_KIND = 16;
 const RANKED_BY = "CIDEr-D";
 /** Most references of a card. */
 const MAX_REFERENCES = 8;
+
+/** What the page has of images beside their scores, by number; of some it has none. */
+export interface Seen {
+  /** Data URIs. */
+  readonly thumbnails: ReadonlyMap<number, string>;
+  /** Of the first system's captions. */
+  readonly attention: ReadonlyMap<number, readonly AttendedWord[]>;
+}
 
 /**
  * Which images the page shows, by number: the best and the worst of the first system, and some at random, which say most
@@ -27,7 +37,7 @@ export function chooseShown({ set, systems }: Pick<EvalResult, "set" | "systems"
 }
 
 /** The photos in their random order; a script sorts them. */
-export function gallery(result: EvalResult, shown: readonly number[], thumbnails: ReadonlyMap<number, string>): Html {
+export function gallery(result: EvalResult, shown: readonly number[], seen: Seen): Html {
   const { set, systems } = result;
   const names = systems[0]!.metrics.map(({ name }) => name);
   const chosen =
@@ -49,12 +59,14 @@ ${names.map((name, i) => html`<option value="${i}"${name === RANKED_BY ? html` s
 </form>
 <p class="quiet key">${chosen}</p>
 <div class="photos">
-${shown.map((image) => card(result, image, thumbnails.get(image)))}
+${shown.map((image) => card(result, image, seen))}
 </div>
 </section>`;
 }
 
-function card({ set, systems }: EvalResult, image: number, picture: string | undefined): Html {
+function card({ set, systems }: EvalResult, image: number, { thumbnails, attention }: Seen): Html {
+  const picture = thumbnails.get(image);
+  const words = attention.get(image);
   const id = set.ids[image]!;
   const references = set.references[image]!;
   const scores = systems[0]!.metrics.map(({ perImage }) => Number(perImage[image]!.toFixed(4)));
@@ -66,6 +78,7 @@ ${
 }
 <div>
 ${systems.map((system, i) => said(system, i, image, systems.length > 1))}
+${words ? attentionDetails(words) : ""}
 <ul class="quiet">${references.slice(0, MAX_REFERENCES).map((text) => html`<li>${text}</li>`)}</ul>
 <h3 class="quiet">${id}</h3>
 </div></article>`;

@@ -3,7 +3,7 @@ import { htmlPage, pageScript } from "../../pages/node-page.js";
 import { thumbnail } from "../../pages/node-thumbnail.js";
 import type { EvalResult } from "../result.js";
 import { evalBody } from "./body.js";
-import { chooseShown } from "./gallery.js";
+import { chooseShown, type Seen } from "./gallery.js";
 import { STYLE } from "./style.js";
 
 /** Pixels; cards are 18 rem wide and photos in them 12 rem high. */
@@ -12,13 +12,17 @@ const THUMBNAIL_EDGE = 288;
 const MAX_THUMBNAIL_CHARACTERS = 1_000_000;
 
 /** The page of an evaluation as one file that needs no network. @param images those of `result.set`, in its order */
-export async function evalPage(result: EvalResult, images: readonly CaptionedImage[]): Promise<string> {
+export async function evalPage(
+  result: EvalResult,
+  images: readonly CaptionedImage[],
+  attention: Seen["attention"],
+): Promise<string> {
   const shown = chooseShown(result);
   const name = result.systems.map((system) => system.name).join(", ");
   return htmlPage({
     title: `${name} – evaluation`,
     style: STYLE,
-    body: evalBody(result, shown, await thumbnails(images, shown)),
+    body: evalBody(result, shown, { thumbnails: await thumbnails(images, shown), attention }),
     scripts: [pageScript("./page.client.js", import.meta.url)],
   });
 }

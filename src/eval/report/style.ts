@@ -38,6 +38,18 @@ thead td { border-bottom: 1px solid var(--line); }
 .said small { display: block; font-size: 0.8rem; }
 .scores { display: flex; flex-wrap: wrap; gap: 0 0.8rem; margin: 0.15rem 0 0.5rem; font-size: 0.78rem; font-variant-numeric: tabular-nums; }
 .scores b { font-weight: 600; color: var(--text); }
+.attention { font-size: 0.85rem; }
+.attention summary { color: var(--quiet); font-size: 0.78rem; }
+.attention ol { margin: 0.4rem 0; padding: 0; list-style: none; }
+.attention li {
+  display: flex; justify-content: space-between; gap: 0.5rem; margin-top: 2px; padding: 0 0.35rem; border-radius: 0.2rem;
+  background: linear-gradient(to right, color-mix(in srgb, var(--system-0) 30%, transparent) calc(100% * var(--a)), var(--line) 0);
+}
+.attention b { font-weight: 400; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.attention p { color: var(--quiet); font-size: 0.78rem; }
+.vectors { display: flex; gap: 2px; }
+.vectors i { flex: 1; height: 1rem; border-radius: 0.15rem; background: color-mix(in srgb, var(--system-0) calc(100% * var(--a)), var(--line)); }
+.spread .rest { fill: var(--line); }
 .photo ul { margin: 0.4rem 0; padding-left: 1.1rem; font-size: 0.88rem; line-height: 1.4; }
 .photo h3 { font-size: 0.75rem; font-weight: 400; color: var(--quiet); }
 @media (max-width: 48rem) {

@@ -3,7 +3,7 @@ import { imageFiles } from "../data/files.js";
 import type { RgbImage } from "../data/image/rgb.js";
 import type { Caption, ClipCap } from "../models/clipcap.js";
 import { batchSize, type CaptionOptions, captionOptions, generatorShape, seedOf } from "../models/options.js";
-import { type ImageBatch, type ImageOptions, imageBatches } from "./images.js";
+import { cropOption, type ImageBatch, type ImageOptions, imageBatches, RAW_ORIENTATION } from "./images.js";
 import { type ModelOptions, openModel, withModelOptions } from "./model.js";
 import { collect, numeric, withCommonOptions } from "./options.js";
 import { Screen } from "./screen.js";
@@ -64,8 +64,8 @@ export function addCaption(program: Command): void {
     .addOption(noRepeatNgram)
     .optionsGroup("Images:")
     .option("--batch <n>", "images at once (default: 8)", numeric("--batch"))
-    .addOption(program.createOption("--crop <rule>", "rounding of the centre crop").choices(["torchvision", "hf"]))
-    .option("--raw-orientation", "ignore the orientation that phones write into photos")
+    .addOption(cropOption(program))
+    .option(...RAW_ORIENTATION)
     .addHelpText("after", EXAMPLES)
     .action(caption);
   command.options

@@ -5,7 +5,7 @@ import { imageFiles } from "../data/files.js";
 import { ClipCapError } from "../runtime/errors.js";
 import { arrayEntry, writeSafetensors } from "../weights/node-safetensors.js";
 import { checkWritable, fileError } from "../weights/node-source.js";
-import { type ImageOptions, imageBatches } from "./images.js";
+import { cropOption, type ImageOptions, imageBatches, RAW_ORIENTATION } from "./images.js";
 import { type ModelOptions, openModel, withModelOptions } from "./model.js";
 import { numeric, withCommonOptions } from "./options.js";
 import { Screen } from "./screen.js";
@@ -44,8 +44,8 @@ export function addEmbed(program: Command): void {
     .option("--data <file>", 'JSON lines that name images in "file"')
     .option("--images <dir>", "folder of the images that --data names")
     .option("--batch <n>", "images at once", numeric("--batch"), 8)
-    .addOption(program.createOption("--crop <rule>", "rounding of the centre crop").choices(["torchvision", "hf"]))
-    .option("--raw-orientation", "ignore the orientation that phones write into photos")
+    .addOption(cropOption(program))
+    .option(...RAW_ORIENTATION)
     .optionsGroup("Result:")
     .option("--normalize", "scale each vector to length 1")
     .option("--out <file>", "write a safetensors file instead of JSON lines")

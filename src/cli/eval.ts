@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { CaptionedImage } from "../data/captions/dataset.js";
+import { type CaptionedImage, type DatasetFormat, FORMATS } from "../data/captions/dataset.js";
 import { openDataset } from "../data/captions/node-open.js";
 import { AS_WRITTEN } from "../data/captions/normalise.js";
 import { problemSummary } from "../data/captions/problems.js";
@@ -21,14 +21,16 @@ import { modelDigest } from "../weights/node-digest.js";
 import { chooseDevice } from "./device.js";
 import { evalLines } from "./eval-lines.js";
 import { openRival, type Rival } from "./eval-rival.js";
+import { cropOption, type ImageOptions, RAW_ORIENTATION } from "./images.js";
 import { type ModelOptions, withModelOptions } from "./model.js";
 import { collect, numeric, withCommonOptions } from "./options.js";
 import { Screen } from "./screen.js";
 import { stopSignal } from "./stop.js";
 
-interface Options extends ModelOptions {
+interface Options extends ModelOptions, ImageOptions {
   readonly data: string;
   readonly images?: string;
+  readonly format?: DatasetFormat;
   readonly split: string;
   readonly limit?: number;
   readonly beam?: number;
@@ -62,8 +64,11 @@ export function addEval(program: Command): void {
     .description("Captions the images of a data set and scores the captions against those that people wrote.")
     .requiredOption("--data <file|dir>", "images with captions: COCO, Karpathy, Flickr, CSV, JSON lines, WebDataset …")
     .option("--images <dir>", "folder of the images (default: images beside the data)")
+    .addOption(program.createOption("--format <name>", "of --data, where it is not recognised").choices(FORMATS))
     .option("--split <name>", "test, val, train, or all", "test")
     .option("--limit <n>", "only the first n images", numeric("--limit"))
+    .addOption(cropOption(program))
+    .option(...RAW_ORIENTATION)
     .optionsGroup("Captions:")
     .option("--greedy", "the most probable token at each step (default)")
     .option("--beam <n>", "beam search with n beams", numeric("--beam"))
@@ -101,7 +106,13 @@ async function evaluate(options: Options): Promise<void> {
   checkRange("--beam", options.beam ?? 1, 16);
   const screen = new Screen(options);
   screen.progress(`reading ${options.data}`);
-  const data = await openDataset(options.data, { images: options.images, normalise: AS_WRITTEN });
+  const { format, rawOrientation } = options;
+  const data = await openDataset(options.data, {
+    images: options.images,
+    format,
+    rawOrientation,
+    normalise: AS_WRITTEN,
+  });
   const problems = problemSummary(data.problems);
   if (problems !== "") note(`${options.data}: ${problems}. ${data.problems.first[0]!.message}`, options, screen);
   const images = testImages(data, options.split, options.limit ?? data.images.length);
@@ -172,6 +183,8 @@ async function describe({ device, images, options, screen }: Job, spec: string, 
     data: dataDigest(images),
     decoding: decodingOf(options),
     batch: options.batch,
+    crop: options.crop ?? "torchvision",
+    orientation: options.rawOrientation ? "raw" : "EXIF",
   };
   const ids = images.map(({ id }) => id);
   const width = model.files.clip.config.vision.projection;
@@ -181,6 +194,7 @@ async function describe({ device, images, options, screen }: Job, spec: string, 
   await captionRest(model, images, files, {
     decoding: options.beam === undefined ? {} : { beam: options.beam },
     batch: options.batch,
+    crop: options.crop,
     signal: stopSignal,
     onProgress,
     onUnreadable: (error) => screen.complain(error),

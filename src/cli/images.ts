@@ -1,3 +1,4 @@
+import type { Command, Option } from "commander";
 import { mapAhead } from "../data/ahead.js";
 import { decodeImage } from "../data/image/decode-node.js";
 import { type CropConvention, type Preprocessing, resizeAndCrop } from "../data/image/preprocess.js";
@@ -12,6 +13,12 @@ const DECODED_AT_ONCE = 4;
 export interface ImageOptions {
   readonly rawOrientation?: boolean;
   readonly crop?: CropConvention;
+}
+
+export const RAW_ORIENTATION = ["--raw-orientation", "ignore the orientation that phones write into photos"] as const;
+
+export function cropOption(command: Command): Option {
+  return command.createOption("--crop <rule>", "rounding of the centre crop").choices(["torchvision", "hf"]);
 }
 
 export interface ImageBatch {

@@ -1,6 +1,6 @@
 import { mapAhead } from "../data/ahead.js";
 import type { CaptionedImage } from "../data/captions/dataset.js";
-import { type Preprocessing, resizeAndCrop } from "../data/image/preprocess.js";
+import { type CropConvention, type Preprocessing, resizeAndCrop } from "../data/image/preprocess.js";
 import type { RgbImage } from "../data/image/rgb.js";
 import type { ClipCap } from "../models/clipcap.js";
 import type { CaptionOptions } from "../models/options.js";
@@ -14,6 +14,7 @@ export interface CaptioningOptions {
   readonly decoding: CaptionOptions;
   /** Images at once. */
   readonly batch: number;
+  readonly crop?: CropConvention | undefined;
   readonly signal: AbortSignal;
   readonly onProgress: (done: number) => void;
   /** Called for images that cannot be read. */
@@ -25,11 +26,11 @@ export async function captionRest(
   model: ClipCap,
   images: readonly CaptionedImage[],
   files: EvalFiles,
-  { decoding, batch, signal, onProgress, onUnreadable }: CaptioningOptions,
+  { decoding, batch, crop, signal, onProgress, onUnreadable }: CaptioningOptions,
 ): Promise<void> {
   const rest = images.slice(files.lines.length);
   const ahead = { ahead: batch + DECODED_AT_ONCE, atOnce: DECODED_AT_ONCE };
-  const opened = mapAhead(rest, ahead, (image) => open(image, model.preprocessing));
+  const opened = mapAhead(rest, ahead, (image) => open(image, model.preprocessing, crop));
   for (let i = 0; i < rest.length; i += batch) {
     const own = await take(opened, Math.min(batch, rest.length - i));
     signal.throwIfAborted();
@@ -64,10 +65,11 @@ interface Opened {
 async function open(
   image: CaptionedImage,
   target: Preprocessing,
+  crop: CropConvention | undefined,
 ): Promise<Opened | (Unreadable & { readonly cause: ClipCapError })> {
   const { id } = image;
   try {
-    return { id, picture: resizeAndCrop(await image.decode(), target) };
+    return { id, picture: resizeAndCrop(await image.decode(), target, crop) };
   } catch (cause) {
     const own = cause instanceof ClipCapError && ["bad-image", "bad-input", "not-found", "io"].includes(cause.code);
     if (!own || /npm install/.test(cause.message)) throw cause;

@@ -1,6 +1,6 @@
 // Pictures, captions and networks of a dry run: nothing has to be downloaded, and every format is the real one.
 import { existsSync } from "node:fs";
-import { copyFile, mkdir } from "node:fs/promises";
+import { copyFile, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
@@ -49,7 +49,9 @@ export async function madeUpCoco(folder: string): Promise<Wishes> {
   });
   const [clip, gpt2] = [join(folder, "clip"), join(folder, "gpt2")];
   await network(clip, { projection_dim: 512 }, clipVisionShapes(parseClipConfig({}).vision));
-  await network(gpt2, { model_type: "gpt2" }, gpt2Shapes(parseGpt2Config({})));
+  const config = parseGpt2Config({});
+  await network(gpt2, { model_type: "gpt2" }, gpt2Shapes(config));
+  await fillVocabulary(join(gpt2, "tokenizer.json"), config.vocab);
   return { data, images: join(folder, "images"), clip, gpt2 };
 }
 
@@ -92,6 +94,14 @@ async function network(folder: string, config: object, shapes: Shapes): Promise<
     }),
   );
   await writeSafetensors(weights, entries);
+}
+
+/** A random GPT-2 says any of its tokens: those that the small vocabulary lacks get words, which no text becomes. */
+async function fillVocabulary(file: string, size: number): Promise<void> {
+  const tokenizer = JSON.parse(await readFile(file, "utf8"));
+  const { vocab } = tokenizer.model;
+  for (let id = Object.keys(vocab).length; id < size; id++) vocab[`Ġmade${id}`] = id;
+  await writeJson(file, tokenizer);
 }
 
 /** Of CLIP ViT-B/32: the short side becomes 224, bicubic, then the centre. */

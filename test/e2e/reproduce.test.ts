@@ -5,12 +5,19 @@ import { expect, test } from "vitest";
 import { runProgram, temporaryFolder } from "./cli.js";
 
 const folder = await temporaryFolder();
-const reproduce = (args: readonly string[], onOutput?: (text: string, kill: () => void) => void) =>
-  runProgram("scripts/reproduce/main.ts", args, {
-    disturb: (child) => {
-      child.stdout.on("data", (text: string) => onOutput?.(text, () => child.kill("SIGKILL")));
-    },
+const reproduce = (args: readonly string[]) => runProgram("scripts/reproduce/main.ts", args);
+
+/** Sends the signal at the given look at the validation pictures; there are two of each of four variants. */
+function endedAt(look: number, signal: NodeJS.Signals, args: readonly string[]) {
+  let looks = 0;
+  return runProgram("scripts/reproduce/main.ts", args, {
+    disturb: (child) =>
+      child.stdout.on("data", (text: string) => {
+        looks += text.split("validation loss").length - 1;
+        if (looks >= look) child.kill(signal);
+      }),
   });
+}
 
 /** The page and all it was written from, but for the times. */
 async function outcomeOf(out: string): Promise<readonly string[]> {
@@ -18,21 +25,17 @@ async function outcomeOf(out: string): Promise<readonly string[]> {
   return Promise.all(files.map((file) => readFile(join(out, file), "utf8")));
 }
 
-test("a dry run of the experiment: killed between two variants and started again, it ends with the same page", async () => {
-  const [straight, killed] = [join(folder, "straight"), join(folder, "killed")];
+test("a dry run of the experiment: killed, stopped and started again, it ends with the same page", async () => {
+  const [straight, broken] = [join(folder, "straight"), join(folder, "broken")];
   const args = (out: string) => ["--dry-run", "--only", "scenes", "--out", out];
-  const whole = await reproduce(args(straight));
-  expect(whole.exitCode).toBe(0);
+  expect((await reproduce(args(straight))).exitCode).toBe(0);
 
-  let looks = 0;
-  const broken = await reproduce(args(killed), (text, kill) => {
-    looks += text.split("validation loss").length - 1;
-    if (looks >= 3) kill(); // in the second of four variants
-  });
-  expect(broken.exitCode).not.toBe(0);
-  expect(existsSync(join(killed, "results.md"))).toBe(false);
-  expect((await reproduce(args(killed))).exitCode).toBe(0);
-  expect(await outcomeOf(killed)).toEqual(await outcomeOf(straight));
+  expect((await endedAt(3, "SIGKILL", args(broken))).exitCode).toBeNull(); // in the second variant
+  const stopped = await endedAt(2, "SIGINT", args(broken)); // later than that
+  expect(stopped.exitCode, stopped.stderr).toBe(130);
+  expect(existsSync(join(broken, "results.md"))).toBe(false);
+  expect((await reproduce(args(broken))).exitCode).toBe(0);
+  expect(await outcomeOf(broken)).toEqual(await outcomeOf(straight));
 
   const [page] = await outcomeOf(straight);
   expect(page).toContain("Made-up results; no number here means anything.");
@@ -41,4 +44,19 @@ test("a dry run of the experiment: killed between two variants and started again
   const other = await reproduce(["--only", "scenes", "--epochs", "1", "--out", straight]);
   expect(other.exitCode).toBe(2);
   expect(other.stderr).toContain("was trained with another configuration");
-}, 300_000);
+}, 600_000);
+
+test.each([
+  [["--only", "coco"], "--only is coco; give scenes or flickr8k"],
+  [["--only", "scenes", "--data", "a.json"], "scenes are drawn; leave --data out"],
+  [["--images", "photos"], "--images belongs to --data; give both"],
+  [["--clip", "x"], "--clip and --gpt2 belong to --full-size; leave them out"],
+  [["--dry-run", "--epochs", "3"], "--dry-run makes up data, networks and budget; leave --epochs"],
+  [["--full-size", "--only", "scenes"], "--full-size is an experiment of its own; leave --only out"],
+  [["--full-size"], "--full-size needs --data (dataset_coco.json), --images, --clip and --gpt2"],
+])("%j is wrong usage", async (args, message) => {
+  const ran = await reproduce([...args, "--out", join(folder, "none")]);
+  expect(ran.stderr).toContain(`reproduce: ${message}`);
+  expect(ran.exitCode).toBe(2);
+  expect(existsSync(join(folder, "none"))).toBe(false);
+});

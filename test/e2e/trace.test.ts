@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { TraceEvent } from "../../src/runtime/trace-events.js";
@@ -61,13 +61,12 @@ describe("clipcap caption --trace", () => {
   });
 
   it("leaves nothing behind at Ctrl-C", async () => {
-    const results = await temporaryFolder();
-    const ran = await clipcap(
-      ["caption", ...Array(200).fill(photos[0]), "--batch", "1", "--trace", join(results, "x.json")],
-      {
-        disturb: (child) => child.stdout.once("data", () => child.kill("SIGINT")),
-      },
-    );
+    const results = at("stopped");
+    await mkdir(results);
+    const many = await Promise.all(Array.from({ length: 60 }, (_, i) => picture(at("many", `${i}.png`), i)));
+    const ran = await clipcap(["caption", ...many, "--batch", "1", "--trace", join(results, "x.json")], {
+      disturb: (child) => child.stdout.once("data", () => child.kill("SIGINT")),
+    });
     expect(ran.exitCode).toBe(130);
     expect(await readdir(results)).toEqual([]);
   });

@@ -48,14 +48,15 @@ export class Captioner {
     return new Captioner(device, generator, input, o);
   }
 
-  /** Token ids of the captions, the stop token included. */
-  async captions(images: readonly number[], input: ImageInput): Promise<(readonly number[])[]> {
+  /** Token ids of the captions, the stop token included. @throws ClipCapError `aborted` */
+  async captions(images: readonly number[], input: ImageInput, signal?: AbortSignal): Promise<(readonly number[])[]> {
     const { batch } = this.options;
+    const stopped = () => signal?.aborted ?? false;
     const captions: (readonly number[])[] = [];
     for (let i = 0; i < images.length; i += batch) {
       const some = images.slice(i, i + batch);
       for (const [row, image] of some.entries()) this.device.write(this.input, await input.values(image), row);
-      const decoded = await this.generator.run({ seed: 0 }); // rows of an earlier batch fill the last one
+      const decoded = await this.generator.run({ seed: 0, stopped }); // rows of an earlier batch fill the last one
       captions.push(...decoded.slice(0, some.length).map(([best]) => best!.tokens));
     }
     return captions;

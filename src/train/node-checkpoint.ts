@@ -5,6 +5,7 @@ import { Fields, type JsonObject, parseJsonObject } from "../weights/json-fields
 import { type TensorEntry, writeSafetensors } from "../weights/node-safetensors.js";
 import { fileError, openFile, syncFolder, writeAtomically } from "../weights/node-source.js";
 import { openSafetensors } from "../weights/safetensors.js";
+import { NETWORKS, type NetworkDigests } from "./node-network-digests.js";
 import type { Parameter, ParameterKind, ParameterStore } from "./parameters.js";
 
 /** Where a run stands after an update. */
@@ -15,12 +16,17 @@ export interface TrainState {
   readonly best: { readonly step: number; readonly loss: number | undefined } | undefined;
   /** Looks since then. */
   readonly looks: number;
+  /** The look at the validation pictures that follows this step was interrupted, and is still to be made. */
+  readonly lookDue: boolean;
   /** Names the data: its pictures and captions, in order. */
   readonly data: string;
+  /** Names the parts of the networks that do not change while they learn. */
+  readonly networks: NetworkDigests;
 }
 
 /** What the optimizer goes on from. */
 const KINDS = ["value", "m", "v"] as const satisfies readonly ParameterKind[];
+const SPOKEN = { clip: "CLIP", gpt2: "GPT-2", mapper: "mapper" } as const;
 const TENSORS = "training.safetensors";
 const STATE = "state.json";
 const NAME = /^step-(\d+)$/;
@@ -34,13 +40,11 @@ const MAX_STATE_BYTES = 2 ** 20;
 export async function saveCheckpoint(folder: string, store: ParameterStore, state: TrainState): Promise<void> {
   const target = join(folder, `step-${state.step}`);
   const temporary = `${target}.tmp`;
-  const skips = new Uint32Array(await store.device.read(store.skips));
   try {
     await rm(temporary, { recursive: true, force: true }); // of a process that was killed
     await mkdir(temporary, { recursive: true });
     await writeSafetensors(join(temporary, TENSORS), entriesOf(store));
-    const text = `${JSON.stringify({ format: 1, ...state, skips: [...skips] }, null, 1)}\n`;
-    await writeAtomically(join(temporary, STATE), (sink) => sink.write(new TextEncoder().encode(text)));
+    await saveState(temporary, store, state);
     await syncFolder(temporary);
     await rm(target, { recursive: true, force: true });
     await rename(temporary, target);
@@ -49,6 +53,13 @@ export async function saveCheckpoint(folder: string, store: ParameterStore, stat
     await rm(temporary, { recursive: true, force: true });
     throw fileError(target, cause);
   }
+}
+
+/** Writes where the run stands into its checkpoint, whose parameters are those of the same step already. */
+export async function saveState(path: string, store: ParameterStore, state: TrainState): Promise<void> {
+  const skips = new Uint32Array(await store.device.read(store.skips));
+  const text = `${JSON.stringify({ format: 1, ...state, skips: [...skips] }, null, 1)}\n`;
+  await writeAtomically(join(path, STATE), (sink) => sink.write(new TextEncoder().encode(text)));
 }
 
 function entriesOf(store: ParameterStore): TensorEntry[] {
@@ -88,7 +99,11 @@ export async function latestCheckpoint(folder: string): Promise<string | undefin
  * Puts a checkpoint's values into the store.
  * @throws ClipCapError `bad-weights` for one of another architecture or other data, or a damaged one; the store may then hold some of it.
  */
-export async function loadCheckpoint(path: string, store: ParameterStore, data: string): Promise<TrainState> {
+export async function loadCheckpoint(
+  path: string,
+  store: ParameterStore,
+  { data, networks }: Pick<TrainState, "data" | "networks">,
+): Promise<TrainState> {
   const file = join(path, STATE);
   const text = await readFile(file).catch((cause) => {
     throw fileError(file, cause);
@@ -102,6 +117,7 @@ export async function loadCheckpoint(path: string, store: ParameterStore, data: 
       `${path} was trained on other data; resume with the pictures and captions of its config.json, or start a new run`,
     );
   }
+  checkNetworks(path, state.networks, networks);
   const source = await openFile(join(path, TENSORS));
   try {
     const tensors = await openSafetensors(source);
@@ -124,6 +140,15 @@ export async function loadCheckpoint(path: string, store: ParameterStore, data: 
   return state;
 }
 
+function checkNetworks(path: string, before: NetworkDigests, now: NetworkDigests): void {
+  const other = NETWORKS.find((part) => before[part] !== now[part]);
+  if (other === undefined) return;
+  throw new ClipCapError(
+    "bad-weights",
+    `${path} was trained with another ${SPOKEN[other]}: the files that config.json names have changed since; put them back, or start a new run`,
+  );
+}
+
 function checkParameter(
   path: string,
   { name, shape }: Parameter,
@@ -143,6 +168,7 @@ function parseState(file: string, json: JsonObject): { state: TrainState; skips:
   const f = new Fields(file, json);
   if (f.int("format") !== 1) throw f.error("format", "1, the only one this version reads");
   const best = json.best == null ? undefined : f.object("best");
+  const networks = f.object("networks");
   const skips = json.skips;
   const fits = Array.isArray(skips) && skips.length === 2 && skips.every((n) => Number.isInteger(n) && n >= 0);
   if (!fits) throw f.error("skips", "two whole numbers");
@@ -154,7 +180,13 @@ function parseState(file: string, json: JsonObject): { state: TrainState; skips:
         loss: best.values.loss == null ? undefined : best.float("loss", undefined, -1e30, 1e30),
       },
       looks: f.int("looks", undefined, 0),
+      lookDue: f.bool("lookDue", false),
       data: f.text("data") ?? "",
+      networks: {
+        clip: networks.text("clip") ?? "",
+        gpt2: networks.text("gpt2") ?? "",
+        mapper: networks.text("mapper") ?? "",
+      },
     },
     skips: Uint32Array.from(skips as number[]),
   };

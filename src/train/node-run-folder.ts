@@ -146,13 +146,19 @@ export class StepLines {
     private readonly handle: FileHandle,
   ) {}
 
-  /** Opens the file and drops the lines after `step`, which a resumed run writes again, and a line cut short. */
-  static async open(path: string, step: number): Promise<StepLines> {
+  /**
+   * Opens the file and drops the lines after `step`, which a resumed run writes again, and a line cut short.
+   * @param lookDue the run goes on with the look that follows that step: of its lines only that of the update stays
+   */
+  static async open(path: string, step: number, lookDue = false): Promise<StepLines> {
     const before = await readFile(path, "utf8").catch((cause: NodeJS.ErrnoException) => {
       if (cause.code === "ENOENT") return "";
       throw fileError(path, cause);
     });
-    const kept = before.split("\n").filter((line) => stepOf(line) <= step);
+    const kept = before.split("\n").filter((line) => {
+      const own = parseLine(line);
+      return own.step < step || (own.step === step && !(lookDue && own.kind !== "train"));
+    });
     const text = kept.map((line) => `${line}\n`).join("");
     if (text !== before) await writeAtomically(path, (sink) => sink.write(new TextEncoder().encode(text)));
     return new StepLines(path, await open(path, "a"));
@@ -176,11 +182,10 @@ export class StepLines {
   }
 }
 
-function stepOf(line: string): number {
+function parseLine(line: string): { readonly step: number; readonly kind?: unknown } {
   try {
-    const { step } = JSON.parse(line);
-    return typeof step === "number" ? step : Number.POSITIVE_INFINITY;
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
+    const { step, kind } = JSON.parse(line);
+    if (typeof step === "number") return { step, kind };
+  } catch {}
+  return { step: Number.POSITIVE_INFINITY };
 }

@@ -1,4 +1,5 @@
 import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import type { CaptionedImage } from "../data/captions/dataset.js";
 import { evaluate } from "../metrics/evaluate.js";
 import type { Device } from "../runtime/device.js";
@@ -12,10 +13,12 @@ import {
   loadCheckpoint,
   pruneCheckpoints,
   saveCheckpoint,
+  saveState,
   type TrainState,
 } from "./node-checkpoint.js";
 import { type TrainingData, tokenize } from "./node-data.js";
 import { exportModel, mendExport } from "./node-export.js";
+import { networkDigests } from "./node-network-digests.js";
 import type { Networks } from "./node-networks.js";
 import { type RunFolder, StepLines } from "./node-run-folder.js";
 import { type DevLosses, Training, type TrainingParts, type Underway } from "./training.js";
@@ -121,12 +124,15 @@ class Journal {
   private readonly since = performance.now();
   private readonly phase: Phase;
   private speed = { at: 0, tokens: 0, images: 0 };
+  /** Whose parameters the checkpoint has. */
+  private saved: number | undefined;
 
   constructor(
     private readonly o: TrainRun,
     private readonly training: Training,
   ) {
-    this.state = { step: 0, best: undefined, looks: 0, data: o.data.digest };
+    const networks = { clip: "", gpt2: "", mapper: "" };
+    this.state = { step: 0, best: undefined, looks: 0, lookDue: false, data: o.data.digest, networks };
     this.checkpoints = o.run.file("checkpoints");
     this.best = o.run.file("best");
     this.phase = o.phase ?? untraced;
@@ -134,22 +140,28 @@ class Journal {
   }
 
   async start(): Promise<void> {
-    const { run, resume, data } = this.o;
+    const { run, resume, config } = this.o;
     await mkdir(this.checkpoints, { recursive: true });
+    this.state = { ...this.state, networks: await networkDigests(this.o.networks, config.train) };
     if (resume) {
       await mendExport(this.best);
       const checkpoint = await latestCheckpoint(this.checkpoints);
-      if (checkpoint) this.state = await loadCheckpoint(checkpoint, this.training.model.store, data.digest);
+      if (checkpoint) {
+        this.state = await loadCheckpoint(checkpoint, this.training.model.store, this.state);
+        this.saved = this.state.step;
+      }
       await pruneCheckpoints(this.checkpoints, [this.state.step]);
     }
-    this.metrics = await StepLines.open(run.file("metrics.jsonl"), this.state.step);
-    this.samples = await StepLines.open(run.file("samples.jsonl"), this.state.step);
+    const { step, lookDue } = this.state;
+    this.metrics = await StepLines.open(run.file("metrics.jsonl"), step, lookDue);
+    this.samples = await StepLines.open(run.file("samples.jsonl"), step, lookDue);
   }
 
   /** One update is always under way while the one before is looked at, but at a boundary, where everything waits. */
   async work(): Promise<TrainOutcome> {
     const { training, o } = this;
     let underway: Underway | undefined;
+    if (this.state.lookDue) await this.boundary();
     this.speed = { at: performance.now(), tokens: 0, images: 0 };
     for (let step = this.state.step; step < training.totalSteps && !this.early(step); ) {
       const next = await this.phase(`submit step ${step + 1}`, () => training.submit(step++));
@@ -159,17 +171,23 @@ class Journal {
       if (!ends && !this.isLook(step) && !this.isCheckpoint(step)) continue;
       await this.done(underway);
       underway = undefined;
-      if (this.isLook(step) || step === training.totalSteps) await this.phase("validate", () => this.look());
-      await this.phase("checkpoint", () => this.checkpoint());
+      this.state = { ...this.state, lookDue: this.isLook(step) || step === training.totalSteps };
+      await this.boundary();
       this.speed = { ...this.speed, at: performance.now() };
     }
     return { step: this.state.step, best: this.state.best, early: this.early(this.state.step) };
   }
 
-  /** Why to end before the last step, where there is a reason. */
+  /** Between two updates: the look, where one is due, and a checkpoint. */
+  private async boundary(): Promise<void> {
+    if (this.state.lookDue) await this.phase("validate", () => this.look());
+    await this.phase("checkpoint", () => this.checkpoint());
+  }
+
+  /** Why to end before the last step and its look, where there is a reason. */
   private early(step: number): TrainOutcome["early"] {
     const { patience } = this.o.config.evaluate;
-    if (step === this.training.totalSteps) return undefined;
+    if (step === this.training.totalSteps) return this.state.lookDue ? "stopped" : undefined;
     if (patience > 0 && this.state.looks >= patience) return "no progress";
     return this.o.signal.aborted ? "stopped" : undefined;
   }
@@ -216,25 +234,42 @@ class Journal {
     });
   }
 
-  /** Losses and captions of the validation pictures; the model goes to `best` where it is the best so far. */
+  /**
+   * Losses and captions of the validation pictures; the model goes to `best` where it is the best so far. Interrupted, it
+   * has written nothing and stays due.
+   */
   private async look(): Promise<void> {
-    const { training, state } = this;
+    const { state, o } = this;
     const { step } = state;
-    const losses = await training.validate();
-    if (losses) await this.report(step, losses);
+    const seen = await this.seen().catch((error: unknown) => {
+      if (!o.signal.aborted) throw error;
+    });
+    if (!seen) return;
+    const { losses, captions } = seen;
+    if (losses) await this.report(step, losses, captions);
     const loss = losses?.total;
     const least = state.best?.loss ?? Number.POSITIVE_INFINITY;
     const better = loss === undefined || (Number.isFinite(loss) && loss < least);
     if (better) {
       await this.exportBest();
-      this.state = { ...state, best: { step, loss }, looks: 0 };
-    } else this.state = { ...state, looks: state.looks + 1 };
+      this.state = { ...state, best: { step, loss }, looks: 0, lookDue: false };
+    } else this.state = { ...state, looks: state.looks + 1, lookDue: false };
   }
 
-  private async report(step: number, { caption, contrastive, total }: DevLosses): Promise<void> {
+  private async seen(): Promise<{ readonly losses: DevLosses | undefined; readonly captions: readonly string[] }> {
+    const { training, o } = this;
+    const losses = await training.validate(o.signal);
+    const captions = losses ? await training.captionsOf(training.devImages(), o.signal) : [];
+    return { losses, captions: captions.map((ids) => this.textOf(ids)) };
+  }
+
+  private async report(
+    step: number,
+    { caption, contrastive, total }: DevLosses,
+    captions: readonly string[],
+  ): Promise<void> {
     const { training, o } = this;
     const images = training.devImages().map((i) => o.data.dev[i]!);
-    const captions = (await training.captionsOf(training.devImages())).map((ids) => this.textOf(ids));
     const items = images.map(({ captions: references }, i) => ({ candidate: captions[i]!, references }));
     const { isRight } = o.data;
     const right = isRight && images.filter((image, i) => isRight(image, captions[i]!)).length / images.length;
@@ -274,8 +309,13 @@ class Journal {
   private async checkpoint(): Promise<void> {
     await this.metrics!.sync();
     await this.samples!.sync();
-    await saveCheckpoint(this.checkpoints, this.training.model.store, this.state);
-    await pruneCheckpoints(this.checkpoints, [this.state.step]);
+    const { store } = this.training.model;
+    const { step } = this.state;
+    // The same step again is one whose look was interrupted: its parameters are not taken away for a moment.
+    if (this.saved === step) await saveState(join(this.checkpoints, `step-${step}`), store, this.state);
+    else await saveCheckpoint(this.checkpoints, store, this.state);
+    this.saved = step;
+    await pruneCheckpoints(this.checkpoints, [step]);
   }
 
   private async line(line: JsonObject & { step: number }): Promise<void> {

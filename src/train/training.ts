@@ -157,8 +157,8 @@ export class Training {
     return { pending, step: step + 1, lr, images: config.batch, tokens };
   }
 
-  /** Loss of the validation pictures, each with one of its captions, always the same. */
-  async validate(): Promise<DevLosses | undefined> {
+  /** Loss of the validation pictures, each with one of its captions, always the same. @throws ClipCapError `aborted` */
+  async validate(signal?: AbortSignal): Promise<DevLosses | undefined> {
     const { config, dev } = this.parts;
     const images = this.devImages();
     if (images.length === 0) return undefined;
@@ -169,7 +169,10 @@ export class Training {
     const self = this;
     const losses = await this.trainer.evaluate(
       (async function* () {
-        for (const group of batches) yield await self.pack(dev, group, { captions: 1, weight: 1 / labels });
+        for (const group of batches) {
+          if (signal?.aborted) throw new ClipCapError("aborted", "the look at the validation pictures was stopped");
+          yield await self.pack(dev, group, { captions: 1, weight: 1 / labels });
+        }
       })(),
     );
     const { loss } = config;
@@ -184,9 +187,9 @@ export class Training {
     };
   }
 
-  /** Captions of the first `count` validation pictures, in tokens. */
-  async captionsOf(images: readonly number[]): Promise<(readonly number[])[]> {
-    return this.captioner ? this.captioner.captions(images, this.parts.dev.input) : [];
+  /** Captions of validation pictures, in tokens. @throws ClipCapError `aborted` */
+  async captionsOf(images: readonly number[], signal?: AbortSignal): Promise<(readonly number[])[]> {
+    return this.captioner ? this.captioner.captions(images, this.parts.dev.input, signal) : [];
   }
 
   /** Validation pictures that are looked at. */

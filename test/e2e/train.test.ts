@@ -1,11 +1,11 @@
-import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { appendFile, cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { canonicalNames } from "../../src/weights/names.js";
 import { openSafetensors } from "../../src/weights/safetensors.js";
 import { memorySource } from "../../src/weights/source.js";
 import { clipcap, picture, ROOT, type RunOptions, temporaryFolder } from "./cli.js";
-import { runLines, tinyConfig, writeJson } from "./tiny-run.js";
+import { runLines, tinyConfig, tinyFrozen, writeJson } from "./tiny-run.js";
 
 const folder = await temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
@@ -141,6 +141,57 @@ describe("--resume", () => {
       const [a, b] = await Promise.all([whole, run].map((path) => readFile(join(path, "best", file))));
       expect(a!.equals(b!), file).toBe(true);
     }
+  });
+
+  it("Ctrl-C ends a look at the validation pictures; resumed, the run looks again and writes the same files", async () => {
+    const slow = { steps: 6, checkpoint_every: 0, evaluate: { every: 3, samples: 2, images: 400 } };
+    const data = { source: "scenes", scenes: { train: 40, dev: 400, size: 32 } };
+    await writeJson(at("looks.json"), tinyConfig({ ...slow, data }));
+    const [through, looks] = [at("through"), at("looks")];
+    expect((await clipcap(["train", "--config", at("looks.json"), "--out", through])).exitCode).toBe(0);
+    const again = ["train", "--out", looks, "--resume", "--json"];
+    for (const [args, step] of [
+      [["train", "--config", at("looks.json"), "--out", looks, "--json"], 3],
+      [again, 6],
+    ] as const) {
+      const stopped = await clipcap(args, atStep(step, "SIGINT"));
+      expect(stopped.exitCode, stopped.stderr).toBe(130);
+      expect(JSON.parse(stopped.lines.at(-1)!)).toMatchObject({ kind: "end", step, early: "stopped" });
+      expect(stopped.lines.some((line) => line.includes(`"kind":"dev","step":${step},`))).toBe(false);
+    }
+    // What a process that is killed in the look it repeats may leave behind.
+    await appendFile(join(looks, "metrics.jsonl"), '{"kind":"dev","step":6}\n');
+    expect((await clipcap(again)).exitCode).toBe(0);
+    for (const file of ["metrics.jsonl", "samples.jsonl"]) {
+      expect(await runLines(looks, file), file).toEqual(await runLines(through, file));
+    }
+    const states = [through, looks].map((path) => readFile(join(path, "checkpoints/step-6/state.json"), "utf8"));
+    expect(await states[1]).toBe(await states[0]);
+    expect((await checkpointOf(looks, 6)).equals(await checkpointOf(through, 6))).toBe(true);
+  });
+
+  it("refuses frozen networks that have changed since", async () => {
+    const frozen = at("frozen");
+    await cp(join(whole, "best"), at("networks"), { recursive: true });
+    const networks = { clip: at("networks", "clip"), gpt2: at("networks", "gpt2") };
+    await writeJson(at("frozen.json"), tinyFrozen({ networks, steps: 2 }));
+    const first = await clipcap(["train", "--config", at("frozen.json"), "--out", frozen]);
+    expect(first.exitCode, first.stderr).toBe(0);
+    for (const [file, name] of [
+      ["clip/model.safetensors", "CLIP"],
+      ["gpt2/model.safetensors", "GPT-2"],
+      ["gpt2/tokenizer.json", "GPT-2"],
+    ] as const) {
+      const before = await readFile(at("networks", file));
+      const changed = Buffer.from(before);
+      changed[before.length - 2]! ^= 1; // of the last number
+      await writeFile(at("networks", file), file.endsWith(".json") ? `${before} ` : changed);
+      const ran = await clipcap(["train", "--out", frozen, "--resume"]);
+      await writeFile(at("networks", file), before);
+      expect(ran.stderr, file).toContain(`step-2 was trained with another ${name}: the files that config.json names`);
+      expect(ran.exitCode).toBe(1);
+    }
+    expect((await clipcap(["train", "--out", frozen, "--resume"])).exitCode).toBe(0);
   });
 
   it("refuses a checkpoint of another architecture, and one of other data", async () => {

@@ -17,7 +17,7 @@ export function attentionFigure(captions: readonly (readonly AttendedWord[])[]):
 <rect class="rest" width="${SIZE.width}" height="${room}"/>
 ${shares.map(
   (share, i) =>
-    html`<rect class="system-0" x="${(i * slot + 1).toFixed(1)}" y="${(room * (1 - share)).toFixed(1)}" width="${(slot - 2).toFixed(1)}" height="${(room * share).toFixed(1)}"><title>word ${i + 1}: ${percent(share)}</title></rect>`,
+    html`<rect class="series-0" x="${(i * slot + 1).toFixed(1)}" y="${(room * (1 - share)).toFixed(1)}" width="${(slot - 2).toFixed(1)}" height="${(room * share).toFixed(1)}"><title>word ${i + 1}: ${percent(share)}</title></rect>`,
 )}
 <text x="0" y="${SIZE.height - 3}">word 1: ${percent(shares[0]!)}</text>
 <text x="${SIZE.width}" y="${SIZE.height - 3}" text-anchor="end">word ${longest}: ${percent(shares.at(-1)!)}</text>

@@ -96,5 +96,5 @@ function said({ name, captions, metrics }: System, i: number, image: number, sev
 
 /** The colour of a system. */
 export function dot(system: number): Html {
-  return html`<span class="dot system-${system % 4}"></span>`;
+  return html`<span class="dot series-${system % 8}"></span>`;
 }

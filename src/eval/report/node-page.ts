@@ -1,6 +1,7 @@
 import type { CaptionedImage } from "../../data/captions/dataset.js";
 import { htmlPage, pageScript } from "../../pages/node-page.js";
 import { thumbnail } from "../../pages/node-thumbnail.js";
+import { SERIES_STYLE } from "../../pages/series-style.js";
 import type { EvalResult } from "../result.js";
 import { evalBody } from "./body.js";
 import { chooseShown, type Seen } from "./gallery.js";
@@ -21,7 +22,7 @@ export async function evalPage(
   const name = result.systems.map((system) => system.name).join(", ");
   return htmlPage({
     title: `${name} – evaluation`,
-    style: STYLE,
+    style: SERIES_STYLE + STYLE,
     body: evalBody(result, shown, { thumbnails: await thumbnails(images, shown), attention }),
     scripts: [pageScript("./page.client.js", import.meta.url)],
   });

@@ -1,13 +1,5 @@
-/** Style of the page, after that of all pages. */
+/** Style of the page, after that of all pages and of series. */
 export const STYLE = `
-:root { --system-0: #2563c9; --system-1: #c2570c; --system-2: #0b7d58; --system-3: #a63d8f; }
-@media (prefers-color-scheme: dark) {
-  :root { --system-0: #7db0ff; --system-1: #f7a35f; --system-2: #4cc38a; --system-3: #e88bd4; }
-}
-.dot { display: inline-block; width: 0.7em; height: 0.7em; margin-right: 0.45em; border-radius: 50%; }
-.system-0 { background: var(--system-0); fill: var(--system-0); } .system-1 { background: var(--system-1); fill: var(--system-1); }
-.system-2 { background: var(--system-2); fill: var(--system-2); } .system-3 { background: var(--system-3); fill: var(--system-3); }
-
 .key { font-size: 0.85rem; max-width: 60rem; }
 th[scope="row"] { font-size: 1rem; color: var(--text); padding-right: 1.5rem; }
 thead td { border-bottom: 1px solid var(--line); }
@@ -17,17 +9,6 @@ thead td { border-bottom: 1px solid var(--line); }
 .spread { margin: 0; }
 .spread svg { display: block; width: 100%; height: auto; margin-top: 0.6rem; }
 .spread text { fill: var(--quiet); font-size: 12px; }
-
-.controls {
-  position: sticky; top: 0; z-index: 2; display: flex; flex-wrap: wrap; align-items: center; gap: 0.5rem 1.2rem;
-  padding: 0.6rem 0; background: var(--ground);
-}
-.controls fieldset { display: flex; margin: 0; padding: 0; border: 1px solid var(--line); border-radius: 0.5rem; overflow: clip; }
-.controls fieldset label { position: relative; padding: 0.25rem 0.9rem; cursor: pointer; }
-.controls fieldset input { position: absolute; inset: 0; margin: 0; opacity: 0; cursor: pointer; }
-.controls fieldset label:has(:checked) { background: var(--text); color: var(--ground); }
-.controls fieldset label:has(:focus-visible) { outline: 2px solid var(--accent); outline-offset: -2px; }
-.controls select { font: inherit; padding: 0.2rem 0.4rem; color: var(--text); background: var(--card); border: 1px solid var(--line); border-radius: 0.4rem; }
 
 .photos { display: grid; gap: 0.9rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 18rem), 1fr)); }
 .photo { padding: 0; overflow: clip; min-width: 0; }
@@ -43,12 +24,12 @@ thead td { border-bottom: 1px solid var(--line); }
 .attention ol { margin: 0.4rem 0; padding: 0; list-style: none; }
 .attention li {
   display: flex; justify-content: space-between; gap: 0.5rem; margin-top: 2px; padding: 0 0.35rem; border-radius: 0.2rem;
-  background: linear-gradient(to right, color-mix(in srgb, var(--system-0) 30%, transparent) calc(100% * var(--a)), var(--line) 0);
+  background: linear-gradient(to right, color-mix(in srgb, var(--series-0) 30%, transparent) calc(100% * var(--a)), var(--line) 0);
 }
 .attention b { font-weight: 400; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .attention p { color: var(--quiet); font-size: 0.78rem; }
 .vectors { display: flex; gap: 2px; }
-.vectors i { flex: 1; height: 1rem; border-radius: 0.15rem; background: color-mix(in srgb, var(--system-0) calc(100% * var(--a)), var(--line)); }
+.vectors i { flex: 1; height: 1rem; border-radius: 0.15rem; background: color-mix(in srgb, var(--series-0) calc(100% * var(--a)), var(--line)); }
 .spread .rest { fill: var(--line); }
 .photo ul { margin: 0.4rem 0; padding-left: 1.1rem; font-size: 0.88rem; line-height: 1.4; }
 .photo h3 { font-size: 0.75rem; font-weight: 400; color: var(--quiet); }

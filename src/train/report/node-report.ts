@@ -2,6 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { htmlPage, pageScript } from "../../pages/node-page.js";
 import { plotLibrary } from "../../pages/node-plot.js";
+import { SERIES_STYLE } from "../../pages/series-style.js";
 import { ClipCapError } from "../../runtime/errors.js";
 import { fileError, writeAtomically } from "../../weights/node-source.js";
 import { reportBody } from "./body.js";
@@ -57,7 +58,7 @@ function reportPage(runs: readonly Run[]): { readonly html: string; readonly sum
   };
   const html = htmlPage({
     title: `${runs.map(({ name }) => name).join(", ")} – training report`,
-    style: style + STYLE,
+    style: style + SERIES_STYLE + STYLE,
     body: reportBody(runs, charts),
     scripts: [script, pageScript("./report.client.js", import.meta.url)],
     data,

@@ -36,7 +36,7 @@ let plots = [];
 /** @param {string} name */
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 /** @param {number} run */
-const runColour = (run) => colour(`--run-${run % 8}`);
+const runColour = (run) => colour(`--series-${run % 8}`);
 
 /** @param {number} value */
 function figure(value) {
@@ -125,7 +125,7 @@ function readOut(output, lines, at) {
     if (value === null || value === undefined) continue;
     const item = document.createElement("span");
     const mark = document.createElement("span");
-    mark.className = `dot run-${run % 8}`;
+    mark.className = `dot series-${run % 8}`;
     item.append(mark, `${kind === "dev" ? "dev " : ""}${figure(value)}`);
     output.append(item);
   }

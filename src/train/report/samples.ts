@@ -86,5 +86,5 @@ ${
 
 /** The colour of a run's curves. */
 export function dot(run: number): Html {
-  return html`<span class="dot run-${run % COLOURS}"></span>`;
+  return html`<span class="dot series-${run % COLOURS}"></span>`;
 }

@@ -164,9 +164,9 @@ export const MUTATIONS: readonly Mutation[] = [
   ]),
 
   ...faults("kernels/gradnorm/gradnorm.wgsl.ts", "gpu/optimizer-kernels", "gradNorm", [
-    ["gradnorm.squares", "sum += value * value", "sum += value"],
-    ["gradnorm.squares", "(sum.x + sum.y) + (sum.z + sum.w)", "(sum.x + sum.y) + (sum.z - sum.w)"],
-    ["gradnorm.squares", "{ faulty = 1u; }", "{ faulty = 0u; }"],
+    ["gradnorm.squares", "squares += value * value", "squares += value"],
+    ["gradnorm.squares", "(squares.z + squares.w)", "(squares.z - squares.w)"],
+    ["gradnorm.squares", "select(0u, 1u, any(largest", "select(1u, 0u, any(largest"],
     ["gradnorm.fold", "sum += bitcast<f32>(x[i].x)", "sum -= bitcast<f32>(x[i].x)"],
     ["gradnorm.fold", "min(u.count, start + CHUNK); i++", "min(u.count, start + CHUNK - 1u); i++"],
     ["gradnorm.fold", "faulty |= x[i].y", "faulty &= x[i].y"],

@@ -85,7 +85,7 @@ export function adamW(p: Program, x: AdamWFlat, step: Tensor, o: AdamWHyper & { 
     throw new RangeError(`${o.label}: ${value.label} [${value.shape}] is no whole vectors of four`);
   for (const t of [grad, m, v]) expectShape(o.label, t, value.shape);
   p.dispatch({
-    kernel: updateKernel,
+    kernel: updateKernel(p.device.lanes || GROUP),
     label: o.label,
     tensors: { step, grad, value, m, v },
     uniforms: {
@@ -98,11 +98,11 @@ export function adamW(p: Program, x: AdamWFlat, step: Tensor, o: AdamWHyper & { 
       weight_decay: o.weightDecay,
       decay_last: o.variant === "hf2021" ? 1 : 0,
     },
-    workgroups: foldedGrid(Math.ceil(value.size / (4 * GROUP * EACH)), p.device),
+    workgroups: foldedGrid(Math.ceil(value.size / (4 * EACH)), p.device),
     flops: 16 * value.size,
   });
 }
 
 export function adamWKernels(): KernelSpec[] {
-  return [stepKernel, updateKernel];
+  return [stepKernel, ...[4, 8, GROUP].map(updateKernel)];
 }

@@ -15,21 +15,22 @@ export function gradNorm(p: Program, gradients: readonly Tensor[], { label }: { 
     if (x.size % 4 === 0 && x.dtype === "f32") return x.size / 4;
     throw new RangeError(`${label}: ${x.label} is ${x.dtype} [${x.shape}], expected f32 in whole vectors of four`);
   });
-  const total = counts.reduce((n, count) => n + partialsOf(count), 0);
+  const size = p.device.lanes || GROUP;
+  const total = counts.reduce((n, count) => n + partialsOf(count, size), 0);
   if (total === 0) throw new RangeError(`${label}: there is no gradient`);
   let partials = p.transient(`${label} partial`, [total, 2], "u32");
   let first = 0;
   for (const [i, x] of gradients.entries()) {
     const count = counts[i]!;
     p.dispatch({
-      kernel: squaresKernel,
+      kernel: squaresKernel(size),
       label,
       tensors: { x, partials },
       uniforms: { count, first },
-      workgroups: foldedGrid(Math.ceil(count / (GROUP * CHUNK)), p.device),
+      workgroups: foldedGrid(Math.ceil(count / (size * CHUNK)), p.device),
       flops: 2 * x.size,
     });
-    first += partialsOf(count);
+    first += partialsOf(count, size);
   }
   do partials = fold(p, partials, label);
   while (partials.rows > 1);
@@ -37,9 +38,9 @@ export function gradNorm(p: Program, gradients: readonly Tensor[], { label }: { 
 }
 
 /** Partial sums of `count` vectors: one for each invocation that has any. */
-function partialsOf(count: number): number {
-  const rest = count % (GROUP * CHUNK);
-  return (count - rest) / CHUNK + Math.min(GROUP, rest);
+function partialsOf(count: number, size: number): number {
+  const rest = count % (size * CHUNK);
+  return (count - rest) / CHUNK + Math.min(size, rest);
 }
 
 function fold(p: Program, x: Tensor, label: string): Tensor {
@@ -56,5 +57,5 @@ function fold(p: Program, x: Tensor, label: string): Tensor {
 }
 
 export function gradNormKernels(): KernelSpec[] {
-  return [squaresKernel, foldKernel];
+  return [...[4, 8, GROUP].map(squaresKernel), foldKernel];
 }

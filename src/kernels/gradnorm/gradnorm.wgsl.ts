@@ -1,9 +1,13 @@
 import { type KernelSpec, read, write } from "../../runtime/kernel.js";
 
 /** Values that one invocation adds up, in the first stage (vectors of four) as in the later ones (partial sums). */
-export const CHUNK = 64;
+export const CHUNK = 128;
 
+/** Invocations of a workgroup in the later stages, and in the first on GPUs. */
 export const GROUP = 64;
+
+/** Streams in which an invocation of the first stage reads. 7 million gradients on lavapipe: 1 takes 4.9 ms, 4 take 2.2. */
+const STREAMS = 4;
 
 /**
  * A partial sum is two words: a sum of squares (the bits of an f32), and whether an element was NaN or infinite. Gradients
@@ -15,38 +19,52 @@ const EXPONENT = 0x7f800000u;
 fn not_finite(bits: u32) -> bool { return (bits & EXPONENT) == EXPONENT; }
 `;
 
-/** A group takes GROUP * CHUNK vectors; neighbours in it read neighbours in memory. */
-export const squaresKernel: KernelSpec = {
-  name: "gradnorm.squares",
-  bindings: [read("x", "vec4u"), write("partials", "vec2u")],
-  uniforms: [
-    ["count", "u32"], // vectors
-    ["first", "u32"], // where in partials
-  ],
-  constants: { CHUNK, GROUP },
-  workgroup: [GROUP, 1, 1],
-  body: /* wgsl */ `
+/**
+ * A workgroup of `size` takes size * CHUNK vectors; neighbours in it read neighbours in memory. On a CPU adapter `size` is
+ * that of a subgroup, so that what a thread reads at a time lies together.
+ */
+export function squaresKernel(size: number): KernelSpec {
+  return {
+    name: `gradnorm.squares.wg${size}`,
+    bindings: [read("x", "vec4u"), write("partials", "vec2u")],
+    uniforms: [
+      ["count", "u32"], // vectors
+      ["first", "u32"], // where in partials
+    ],
+    constants: { SIZE: size, TAKEN: size * CHUNK, STREAM: (size * CHUNK) / STREAMS },
+    workgroup: [size, 1, 1],
+    body: /* wgsl */ `
 ${NOT_FINITE_WGSL}
+var<private> squares: vec4f;
+var<private> largest: vec4u; // exponents
+
+fn take(bits: vec4u) {
+  let value = bitcast<vec4f>(bits);
+  squares += value * value;
+  largest = max(largest, bits & vec4u(EXPONENT));
+}
+
 @compute fn main(
   @builtin(workgroup_id) id: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
   let group = id.y * groups.x + id.x;
-  let start = group * GROUP * CHUNK + lane;
+  let start = group * TAKEN + lane;
   if (start >= u.count) { return; }
-  let end = min(u.count, start + GROUP * CHUNK);
-  var sum = vec4f();
-  var faulty = 0u;
-  for (var i = start; i < end; i += GROUP) {
-    let bits = x[i];
-    let value = bitcast<vec4f>(bits);
-    sum += value * value;
-    if (any((bits & vec4u(EXPONENT)) == vec4u(EXPONENT))) { faulty = 1u; }
+  if ((group + 1u) * TAKEN <= u.count) {
+    for (var i = start; i < start + STREAM; i += SIZE) {
+      ${Array.from({ length: STREAMS }, (_, s) => `take(x[i + ${s}u * STREAM]);`).join("\n      ")}
+    }
+  } else {
+    for (var i = start; i < u.count; i += SIZE) { take(x[i]); }
   }
-  partials[u.first + group * GROUP + lane] = vec2u(bitcast<u32>((sum.x + sum.y) + (sum.z + sum.w)), faulty);
+  let faulty = select(0u, 1u, any(largest == vec4u(EXPONENT)));
+  let sum = (squares.x + squares.y) + (squares.z + squares.w);
+  partials[u.first + group * SIZE + lane] = vec2u(bitcast<u32>(sum), faulty);
 }`,
-};
+  };
+}
 
 export const foldKernel: KernelSpec = {
   name: "gradnorm.fold",

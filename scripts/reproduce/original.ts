@@ -23,7 +23,9 @@ reported came out 0.07 to 0.47 lower in CIDEr. \`npm run reproduce -- --full-siz
 
 const SHARED = `Mappers start from random values, all four with the same seed, and GPT-2 from the one that ships. CLIP stays
 as it is; pictures are embedded once. What differs between the variants is the mapper and whether GPT-2 learns, with its
-dropout of 0.1 then, as in the original.`;
+dropout of 0.1 then, as in the original. A GPT-2 that learns has its training losses with that dropout, a frozen one
+without any, which makes the former higher; validation losses are without for both. One learning rate serves all variants: it
+is a usual one for a new mapper, and a high one for a GPT-2 that is trained already.`;
 
 const NOT_A_STRANGER = `**What the starting point means.** The original's GPT-2 came from web text: it had never seen a caption or a prefix. The
 one here was trained together with an MLP mapper on these very training pictures`;

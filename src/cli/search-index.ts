@@ -10,10 +10,11 @@ import { clipDigest, clipFiles } from "../weights/node-digest.js";
 import { writeAtomically } from "../weights/node-source.js";
 import type { ModelOptions } from "./model.js";
 
-/** CLIP's vectors of images, by path, and of questions that were asked before, by their words. */
+/** CLIP's vectors of questions that were asked before, by their words, and of images, by path. */
 export interface SearchIndex {
-  readonly images: EmbeddingCache;
   readonly words: EmbeddingCache;
+  /** Reads the images' vectors: 0.2 s for 100,000. */
+  readonly openImages: () => Promise<EmbeddingCache>;
 }
 
 interface Identity {
@@ -34,8 +35,8 @@ export async function openSearchIndex(
   const clip = { fingerprint: `${digest}-${dtype}`, width };
   const folder = join(root, `${digest.slice(0, 16)}-${dtype}`);
   return {
-    images: await EmbeddingCache.open(folder, clip),
     words: await EmbeddingCache.open(join(folder, "words"), clip),
+    openImages: () => EmbeddingCache.open(folder, clip),
   };
 }
 

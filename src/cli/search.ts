@@ -98,12 +98,16 @@ interface Picture {
 async function findImages(query: Query, files: readonly string[], job: Job): Promise<Hit[]> {
   job.screen.progress("reading what is known");
   const index = await openSearchIndex(job.options, job.options.cache);
-  const { images } = index;
+  // Reading a new question overlaps with reading the images' vectors.
+  const asked = query.words === undefined ? undefined : readWords(index.words, query.words, job);
+  asked?.catch(() => {}); // thrown where it is waited for
+  const images = await index.openImages();
   const identify = pictures();
   const candidates = files.map(identify);
   const like = query.like === undefined ? undefined : identify(query.like);
+  const words = await asked;
   await lookAtUnknown(images, like ? [like, ...candidates] : candidates, job);
-  const wanted = like ? images.get(like.id, like.stamp) : await readWords(index.words, query.words!, job);
+  const wanted = like ? images.get(like.id, like.stamp) : words;
   if (!wanted) return []; // the image to compare with cannot be read, which has been said
   const shown: string[] = [];
   const rows: number[] = [];

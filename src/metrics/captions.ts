@@ -16,7 +16,8 @@ type Place = () => string;
 /**
  * Reference captions by image, in the order of the file. Known are COCO's captions (`annotations` with `image_id` and
  * `caption`), JSON lines or an array of objects with `id`, `image_id` or `file` and `caption` or `captions`, and one object
- * `{"id": ["…", …]}`. Lines of one image add up. Ids are compared as text: 42 is "42".
+ * `{"id": ["…", …]}`. Rows of one image add up; of equal keys of one JSON object the last holds, as everywhere. Ids are
+ * compared as text: 42 is "42".
  * @throws ClipCapError `bad-input` naming `file` and the place.
  */
 export function parseReferences(file: string, text: string): Map<string, string[]> {

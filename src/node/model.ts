@@ -22,7 +22,7 @@ export async function modelFolder(pathOrName: string = DEFAULT_MODEL): Promise<M
   }
   throw new ClipCapError(
     "not-found",
-    `there is no model ${pathOrName || '""'}: give a folder with a clipcap.json, or the shipped ${DEFAULT_MODEL}; ` +
+    `there is no model ${pathOrName || '""'}: give a folder with a clipcap.json, or a shipped model, ${DEFAULT_MODEL} or scenes; ` +
       "clipcap convert makes such a folder from original checkpoints",
   );
 }

@@ -31,6 +31,8 @@ const TENSORS = "training.safetensors";
 const STATE = "state.json";
 const NAME = /^step-(\d+)$/;
 const MAX_STATE_BYTES = 2 ** 20;
+/** 2 names the networks and an interrupted look. */
+const FORMAT = 2;
 
 /**
  * Writes checkpoints/step-N: parameters with their moments in f32 and where the run stands. The folder gets its name when
@@ -58,7 +60,7 @@ export async function saveCheckpoint(folder: string, store: ParameterStore, stat
 /** Writes where the run stands into its checkpoint, whose parameters are those of the same step already. */
 export async function saveState(path: string, store: ParameterStore, state: TrainState): Promise<void> {
   const skips = new Uint32Array(await store.device.read(store.skips));
-  const text = `${JSON.stringify({ format: 1, ...state, skips: [...skips] }, null, 1)}\n`;
+  const text = `${JSON.stringify({ format: FORMAT, ...state, skips: [...skips] }, null, 1)}\n`;
   await writeAtomically(join(path, STATE), (sink) => sink.write(new TextEncoder().encode(text)));
 }
 
@@ -166,7 +168,7 @@ function checkParameter(
 
 function parseState(file: string, json: JsonObject): { state: TrainState; skips: Uint32Array } {
   const f = new Fields(file, json);
-  if (f.int("format") !== 1) throw f.error("format", "1, the only one this version reads");
+  if (f.int("format") !== FORMAT) throw f.error("format", `${FORMAT}, the only one this version reads`);
   const best = json.best == null ? undefined : f.object("best");
   const networks = f.object("networks");
   const skips = json.skips;

@@ -239,10 +239,10 @@ class Journal {
    * has written nothing and stays due.
    */
   private async look(): Promise<void> {
-    const { state, o } = this;
+    const { state } = this;
     const { step } = state;
     const seen = await this.seen().catch((error: unknown) => {
-      if (!o.signal.aborted) throw error;
+      if (!(error instanceof ClipCapError && error.code === "aborted")) throw error;
     });
     if (!seen) return;
     const { losses, captions } = seen;

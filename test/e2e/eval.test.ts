@@ -1,5 +1,6 @@
 import { appendFileSync, cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
 import { clipcap, picture, temporaryFolder } from "./cli.js";
 
@@ -113,6 +114,30 @@ describe("clipcap eval", () => {
     const rest = await clipcap([...args, "--out", out, "--batch", "1", "--quiet"]);
     expect(rest.stdout).toContain("BLEU-4");
     expect(readFileSync(join(out, "captions.jsonl"), "utf8").trim().split("\n").length).toBe(6);
+  });
+
+  it("reads a file of the named format, and pictures as they are stored when asked to", async () => {
+    const lying = join(folder, "lying.txt"); // its name does not say that it is JSON lines
+    await picture(join(folder, "images", "upright.png"), 80);
+    const turned = await sharp(join(folder, "images", "upright.png"))
+      .withMetadata({ orientation: 6 })
+      .toBuffer();
+    writeFileSync(join(folder, "images", "turned.png"), turned);
+    writeFileSync(lying, JSON.stringify({ file: "turned.png", split: "test", captions: ["A man ."] }));
+    const evaluate = (out: string, ...extra: string[]) =>
+      clipcap(["eval", "--data", lying, "--format", "jsonl", "--out", join(folder, out), "--quiet", ...extra]);
+    const embedding = (out: string) => readFileSync(join(folder, out, "embeddings.f32"));
+
+    const runs = await Promise.all([evaluate("turned"), evaluate("stored", "--raw-orientation")]);
+    expect(runs.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+    expect(embedding("stored").equals(embedding("turned"))).toBe(false);
+    writeFileSync(lying, JSON.stringify({ file: "upright.png", split: "test", captions: ["A man ."] }));
+    expect((await evaluate("upright")).exitCode).toBe(0);
+    expect(embedding("stored").equals(embedding("upright"))).toBe(true);
+
+    const cropped = await evaluate("upright", "--crop", "hf");
+    expect(cropped.exitCode).toBe(2);
+    expect(cropped.stderr).toContain("holds captions of another run (crop torchvision there, hf now)");
   });
 
   it.each([

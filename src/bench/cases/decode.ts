@@ -31,16 +31,20 @@ const [MAX_TOKENS, CAPACITY] = [67, 77];
 
 /** The choice of the next token, from logits on. */
 export function decodeCases(device: Device): KernelCase[] {
-  const tops = variantsOf(Object.values(TOP_VARIANTS), chooseTopVariant(device), topName);
+  const ofLength = (length: number) =>
+    variantsOf(Object.values(TOP_VARIANTS), chooseTopVariant(device, length), topName);
+  const [one, eight, all] = [ofLength(1), ofLength(8), ofLength(32)]; // five beams need a list of eight
   const runnable = SAMPLE_VARIANTS.filter(({ filter, draw }) => {
     const fits = Math.max(filter.size, draw) <= device.limits.maxInvocations;
     return fits && (filter.reduce === "shared" || filter.size === device.lanes);
   });
   const samples = variantsOf(runnable, chooseSampleVariant(device), sampleName);
   return [
-    ...tops.flatMap((t) => [topOf(1, 1, t), topOf(5, 5, t), topOf(5, 32, t)]),
-    ...tops.flatMap((t) => [greedyOf(1, t), greedyOf(16, t)]),
-    ...tops.flatMap((t) => (["mean", "length-normalised"] as const).map((rule) => beamOf(5, rule, t))),
+    ...one.map((t) => topOf(1, 1, t)),
+    ...eight.map((t) => topOf(5, 5, t)),
+    ...all.map((t) => topOf(5, 32, t)),
+    ...one.flatMap((t) => [greedyOf(1, t), greedyOf(16, t)]),
+    ...eight.flatMap((t) => (["mean", "length-normalised"] as const).map((rule) => beamOf(5, rule, t))),
     ...samples.map((s) => sampleOf(5, s)),
     penaliseOf(5),
     ancestryOf(5),

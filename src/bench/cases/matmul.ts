@@ -16,11 +16,11 @@ type NamedShape = MatmulShape & { readonly of: string };
  */
 export function matmulCases(device: Device): KernelCase[] {
   return MATMUL_BENCH.flatMap((shape) => {
-    const chosen = chooseVariant(shape, device);
+    const chosen = (weight: Weight) => chooseVariant(shape, device, weight);
     const packed: readonly Weight[] = shape.layout === "nt" && shape.M <= 50 ? ["f16", "q8"] : [];
-    const others = alternatives(shape, device).filter((v) => nameOf(v) !== nameOf(chosen));
+    const others = alternatives(shape, device).filter((v) => nameOf(v) !== nameOf(chosen("f32")));
     return [
-      ...(["f32", ...packed] as const).map((weight) => matmulCase(shape, chosen, weight, true)),
+      ...(["f32", ...packed] as const).map((weight) => matmulCase(shape, chosen(weight), weight, true)),
       ...others.map((variant) => matmulCase(shape, variant, "f32", false)),
     ];
   });

@@ -1,6 +1,6 @@
 import { l2Normalize } from "../../kernels/l2norm/l2norm.js";
 import { l2NormalizeBackwardRef, l2NormalizeRef } from "../../kernels/l2norm/l2norm.ref.js";
-import { layerNorm } from "../../kernels/layernorm/layernorm.js";
+import { layerNorm, layerNormClass } from "../../kernels/layernorm/layernorm.js";
 import { layerNormBackwardRef, layerNormRef } from "../../kernels/layernorm/layernorm.ref.js";
 import { chooseRowGroup, type RowGroup, runnableRowGroups } from "../../kernels/rowgroup.js";
 import { logSoftmax, softmax } from "../../kernels/softmax/softmax.js";
@@ -16,24 +16,29 @@ import { CLIP, GPT2, TRAINING } from "./shapes.js";
 
 /** Operations that work row by row, in every way in which a workgroup may share a row. */
 export function normCases(device: Device): KernelCase[] {
-  const groups = variantsOf(runnableRowGroups(device), chooseRowGroup(device), (g) => `${g.reduce}${g.size}`);
+  const groupsOf = (of?: string) =>
+    variantsOf(runnableRowGroups(device), chooseRowGroup(device, of), (g) => `${g.reduce}${g.size}`);
+  const [layerNorms, others] = [groupsOf(layerNormClass(GPT2.width)), groupsOf()];
+  type Group = (typeof others)[number];
+  const at = (make: MakeOperation, r: number, columns: number, { variant, name, chosen }: Group): Operation => {
+    return { variant: name, chosen, shape: `${r} x ${columns}`, ...make(r, columns, variant) };
+  };
   const { rows, batch } = TRAINING;
-  return groups.flatMap(({ variant, name, chosen }) => {
-    const at = (make: MakeOperation, r: number, columns: number): Operation => {
-      return { variant: name, chosen, shape: `${r} x ${columns}`, ...make(r, columns, variant) };
-    };
-    return [
-      ...[1, 5, CLIP.tokens, rows].map((r) => forwardCase(at(layerNormOf, r, GPT2.width))),
-      backwardCase(at(layerNormOf, rows, GPT2.width)),
-      forwardCase(at(softmaxOf, 600, CLIP.tokens)),
-      forwardCase(at(softmaxOf, 2, GPT2.vocabulary)),
-      backwardCase(at(softmaxOf, 600, CLIP.tokens)),
-      forwardCase(at(logSoftmaxOf, 2, GPT2.vocabulary)),
-      backwardCase(at(logSoftmaxOf, 2, GPT2.vocabulary)),
-      forwardCase(at(l2NormOf, batch, CLIP.projection)),
-      backwardCase(at(l2NormOf, batch, CLIP.projection)),
-    ];
-  });
+  return [
+    ...layerNorms.flatMap((g) => [
+      ...[1, 5, CLIP.tokens, rows].map((r) => forwardCase(at(layerNormOf, r, GPT2.width, g))),
+      backwardCase(at(layerNormOf, rows, GPT2.width, g)),
+    ]),
+    ...others.flatMap((g) => [
+      forwardCase(at(softmaxOf, 600, CLIP.tokens, g)),
+      forwardCase(at(softmaxOf, 2, GPT2.vocabulary, g)),
+      backwardCase(at(softmaxOf, 600, CLIP.tokens, g)),
+      forwardCase(at(logSoftmaxOf, 2, GPT2.vocabulary, g)),
+      backwardCase(at(logSoftmaxOf, 2, GPT2.vocabulary, g)),
+      forwardCase(at(l2NormOf, batch, CLIP.projection, g)),
+      backwardCase(at(l2NormOf, batch, CLIP.projection, g)),
+    ]),
+  ];
 }
 
 type MakeOperation = (

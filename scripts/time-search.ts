@@ -27,7 +27,8 @@ try {
 }
 
 async function makeUp(): Promise<void> {
-  const images = await (await openSearchIndex({ model: DEFAULT_MODEL, dtype: "f32" }, join(root, "cache"))).openImages();
+  const index = await openSearchIndex({ model: DEFAULT_MODEL, dtype: "f32" }, join(root, "cache"));
+  const images = await index.openImages();
   const numbers = random(1);
   const entries = Array.from({ length: count }, (_, i) => {
     const folder = join(root, "photos", String(Math.floor(i / PER_FOLDER)));

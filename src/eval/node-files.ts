@@ -1,5 +1,5 @@
 // The folder of an evaluation. While captions are made:
-//   eval.json        what they are captions of: model, data, split, decoding; a resumed run must ask for the same
+//   eval.json        what they are captions of: model, data, decoding, kernels; a resumed run must ask for the same
 //   captions.jsonl   {"id", "caption", "tokens", "logprob"} for each image in order, or {"id", "error"} where it cannot be read
 //   embeddings.f32   CLIP's embedding of each captioned image, little endian
 import { appendFile, mkdir, open, readdir, readFile, truncate } from "node:fs/promises";

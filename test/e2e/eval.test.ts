@@ -1,7 +1,9 @@
 import { appendFileSync, cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { openDevice } from "../../src/node.js";
+import { newTable, saveTable, tableFile, tunedOf } from "../../src/tune/node-table.js";
 import { clipcap, picture, temporaryFolder } from "./cli.js";
 
 const FILES = [
@@ -30,6 +32,10 @@ beforeAll(async () => {
   lines.push(row("t.png", "train", ["A dog is running through the grass."]), row("gone.png", "test", ["A cat ."]));
   writeFileSync(join(folder, "captions.jsonl"), lines.join("\n"));
   args = ["eval", "--data", join(folder, "captions.jsonl"), "--batch", "2"];
+});
+
+afterEach(() => {
+  vi.unstubAllEnvs();
 });
 
 const content = (out: string) => FILES.map((name) => readFileSync(join(out, name)).toString("base64"));
@@ -75,6 +81,34 @@ describe("clipcap eval", () => {
     const other = await clipcap([...args, "--out", out, "--beam", "2"]);
     expect(other.exitCode).toBe(2);
     expect(other.stderr).toContain("holds captions of another run (decoding greedy there, beam 2 now)");
+  });
+
+  it("goes on with the kernels that it began with, measured or usual, and with no others", async () => {
+    vi.stubEnv("XDG_CACHE_HOME", join(folder, "caches"));
+    const evaluate = (tune: "0" | "1", out: string) => {
+      vi.stubEnv("CLIPCAP_TUNE", tune);
+      return clipcap([...args, "--limit", "1", "--out", join(folder, out), "--json"]);
+    };
+    const device = await openDevice();
+    const won = { of: "layernorm 256", shape: "", usual: "usual", chosen: "shared256", speedup: 2, wrong: [] };
+    const table = newTable(device.adapter, [won]);
+    await saveTable(tableFile(device.adapter), table);
+    device.close();
+    const { digest } = tunedOf(table);
+
+    const usual = await evaluate("0", "usual");
+    expect(JSON.parse(usual.stdout).tuned).toBeNull();
+    const measured = await evaluate("1", "measured");
+    expect(JSON.parse(measured.stdout).tuned).toBe(digest);
+    expect((await evaluate("1", "measured")).stdout).toBe(measured.stdout);
+    for (const [tune, out, values] of [
+      ["1", "usual", `tuned none there, ${digest} now`],
+      ["0", "measured", `tuned ${digest} there, none now`],
+    ] as const) {
+      const other = await evaluate(tune, out);
+      expect([other.exitCode, other.stdout]).toEqual([2, ""]);
+      expect(other.stderr).toContain(`holds captions of another run (${values})`);
+    }
   });
 
   it("compares with a model and with a file of captions", async () => {

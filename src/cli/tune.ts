@@ -3,7 +3,7 @@ import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 import { newTable, readTable, removeTable, saveTable, type TuneTable, tableFile, tunedOf } from "../tune/node-table.js";
 import { tune } from "../tune/tune.js";
-import { chooseUntuned } from "./device.js";
+import { chooseUntuned, usableTable } from "./device.js";
 import { sentence } from "./fail.js";
 import { type CommonOptions, numeric, withCommonOptions } from "./options.js";
 import { Screen } from "./screen.js";
@@ -25,8 +25,10 @@ Examples:
   clipcap tune --reset             back to the usual kernels
 
 Every variant is checked against a reference before it takes part, and must be 5 % faster than the usual one to take its
-place. All commands then use the result; with CLIPCAP_TUNE=0 in the environment they take the usual kernels. Sums may be
-rounded otherwise than before, so captions stay the same but for ties within rounding; see docs/tuning.md.`;
+place. A class that is not reached in time keeps what an earlier measurement found for it. All commands then use the
+result; with CLIPCAP_TUNE=0 in the environment they take the usual kernels, but for a training run that is resumed: it takes
+those that it began with. Sums may be rounded otherwise than before, so captions stay the same but for ties within rounding;
+see docs/tuning.md.`;
 
 export function addTune(program: Command): void {
   const command = program
@@ -89,12 +91,13 @@ async function known(file: string, device: Device): Promise<TuneTable> {
 }
 
 async function measure(file: string, device: Device, { seconds }: Options, screen: Screen): Promise<TuneTable> {
-  const results = await tune(device, {
+  const earlier = await usableTable(file, device, "what is measured now takes its place");
+  const found = await tune(device, {
     signal: stopSignal,
     seconds,
     onProgress: (done, of) => screen.progress("measuring kernels", 0, 0, `${done} classes done, now ${of}`),
   });
-  const table = newTable(device.adapter, results);
+  const table = newTable(device.adapter, found, earlier?.results);
   await saveTable(file, table);
   return table;
 }

@@ -22,7 +22,7 @@ export interface TuneTable {
   readonly driver: string;
   /** Digest of their texts: a changed kernel is neither as fast nor proved right. */
   readonly kernels: string;
-  /** ISO 8601. */
+  /** Of the last measurement, in ISO 8601. */
   readonly date: string;
   readonly results: readonly Found[];
 }
@@ -31,7 +31,10 @@ const FORMAT = 1;
 /** A table of 300 classes takes 50 KB. */
 const MAX_BYTES = 2 ** 20;
 
-export function newTable(adapter: AdapterInfo, results: readonly Found[]): TuneTable {
+/** The table of what was found now; a class that was not reached keeps what was found `earlier`. */
+export function newTable(adapter: AdapterInfo, found: readonly Found[], earlier: readonly Found[] = []): TuneTable {
+  const reached = new Set(found.map(({ of }) => of));
+  const results = [...found, ...earlier.filter(({ of }) => !reached.has(of))];
   const { description: driver } = adapter;
   return { adapter: adapterName(adapter), driver, kernels: kernelsDigest(), date: new Date().toISOString(), results };
 }

@@ -22,7 +22,7 @@ export interface Found {
 
 export interface TuneOptions {
   readonly signal: AbortSignal;
-  /** Classes that are not reached within this time keep the usual kernels. */
+  /** Classes that are not reached within this time are not measured. */
   readonly seconds: number;
   /** Called before each class, with the number of those measured. */
   readonly onProgress?: (done: number, of: string) => void;

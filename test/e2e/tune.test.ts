@@ -65,6 +65,27 @@ describe("clipcap tune", () => {
     expect(await readdir(join(caches, "clipcap-webgpu", "tune"))).toHaveLength(1);
   });
 
+  it("keeps what it found earlier for classes that it does not reach, but nothing of a table that is damaged", async () => {
+    const first = (table.results[0] as { of: string }).of;
+    await choose({ [first]: "found earlier", "a class that is never reached": "found earlier" });
+    const measured = async (seconds: string) => {
+      const ran = await clipcap(["tune", "--seconds", seconds, "--json", "--quiet"], { env });
+      expect(ran.exitCode, ran.stderr).toBe(0);
+      const { results } = JSON.parse(ran.stdout) as { results: { of: string; chosen: string }[] };
+      return { stderr: ran.stderr, results: new Map(results.map(({ of, chosen }) => [of, chosen])) };
+    };
+    const kept = await measured("2");
+    expect(kept.stderr).toBe("");
+    expect(kept.results.get("a class that is never reached")).toBe("found earlier");
+    expect(kept.results.has(first)).toBe(true);
+    expect(kept.results.get(first)).not.toBe("found earlier");
+    await writeFile(table.file, "{");
+    const anew = await measured("0.001");
+    await restore();
+    expect(anew.stderr).toMatch(/is damaged \(.*\) and is not used; what is measured now takes its place\n?$/);
+    expect(anew.results.has("a class that is never reached")).toBe(false);
+  });
+
   it("a damaged table is left out with one sentence, and refused by --show", async () => {
     await writeFile(table.file, "{");
     const image = await picture(join(folder, "0.png"));

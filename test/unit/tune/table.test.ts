@@ -33,6 +33,13 @@ it("digests the choices alone: not their order, nor times and dates", () => {
   expect(tunedOf({ ...one, results: [found("a", "faster")] }).digest).not.toBe(tunedOf(one).digest);
 });
 
+it("keeps what was found earlier for the classes that were not reached now, and nothing of those that were", () => {
+  const earlier = [found("a", "fast"), found("b", "fast"), found("c", "fast"), found("d", "usual")];
+  const { results } = newTable(adapter, [found("a", "usual"), found("b", "faster")], earlier);
+  expect(results).toEqual([found("a", "usual"), found("b", "faster"), found("c", "fast"), found("d", "usual")]);
+  expect(tunedOf(newTable(adapter, results)).choices).toEqual({ b: "faster", c: "fast" });
+});
+
 it("of another adapter, driver or version of the kernels is refused", async () => {
   const table = newTable(adapter, [found("a", "fast")]);
   await saveTable(file, table);

@@ -4,7 +4,7 @@ import { openDataset } from "../data/captions/node-open.js";
 import { AS_WRITTEN } from "../data/captions/normalise.js";
 import { type Problems, problemSummary } from "../data/captions/problems.js";
 import { checkCaption } from "../data/scenes/captions.js";
-import { type SceneImage, sceneDataset } from "../data/scenes/dataset.js";
+import { DRAWING_VERSION, type SceneImage, sceneDataset } from "../data/scenes/dataset.js";
 import type { Text } from "./batch.js";
 import type { TrainConfig } from "./config.js";
 import { type Networks, SCENES } from "./node-networks.js";
@@ -40,7 +40,7 @@ function openScenes({ train, dev, size }: TrainConfig["data"]["scenes"], seed: n
     train: of("train"),
     dev: of("dev"),
     problems: undefined,
-    digest: `scenes ${seed} ${train} ${dev} ${size}`,
+    digest: `scenes ${DRAWING_VERSION} ${seed} ${train} ${dev} ${size}`,
     isRight: (image, caption) => checkCaption(caption, (image as SceneImage).scene).right,
   };
 }

@@ -26,8 +26,11 @@ export interface SceneDataset extends CaptionDataset {
   readonly images: readonly SceneImage[];
 }
 
-/** Raised whenever a scene's pixels change, so that caches of what a model saw in them are not used any more. */
-const DRAWING_VERSION = 3;
+/**
+ * Raised whenever a scene's pixels change, so that caches of what a model saw in them are not used any more, and no training
+ * goes on with others.
+ */
+export const DRAWING_VERSION = 3;
 
 /** Ten times what a training sees; a million take 0.8 GB. */
 const MAX_SCENES = 1_000_000;

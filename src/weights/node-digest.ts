@@ -1,17 +1,9 @@
 import { createHash } from "node:crypto";
 import type { ModelFolder } from "./folder.js";
-import { readManifest, WEIGHT_FILES } from "./model-files.js";
+import { COMPANIONS, readManifest, WEIGHT_FILES } from "./model-files.js";
 
 /** What of a Hugging Face folder has a part in results. */
-const PART_FILES = [
-  "config.json",
-  "preprocessor_config.json",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "vocab.json",
-  "merges.txt",
-  ...WEIGHT_FILES,
-];
+const PART_FILES = [...COMPANIONS, ...WEIGHT_FILES];
 /** Read at once. */
 const PIECE_BYTES = 16 * 2 ** 20;
 

@@ -86,16 +86,3 @@ function readEmbedding({ dtype, shape, bytes }: PickledTensor, row: number): Flo
   const size = bytes.length / shape[0]!;
   return READERS[dtype]!(Uint8Array.from(bytes.subarray(row * size, (row + 1) * size)));
 }
-
-/**
- * The caption length of the original: min(mean + 10 · deviation, longest) tokens, in whole numbers and f32 with the unbiased
- * deviation; longer captions are cut. Nearly always the longest.
- */
-export function originalMaxTokens(lengths: readonly number[]): number {
-  const longest = lengths.reduce((a, b) => Math.max(a, b), 0);
-  if (lengths.length < 2) return longest;
-  const mean = lengths.reduce((a, b) => a + b, 0) / lengths.length;
-  const variance = lengths.reduce((sum, length) => sum + (length - mean) ** 2, 0) / (lengths.length - 1);
-  const deviations = Math.fround(Math.fround(Math.sqrt(variance)) * 10);
-  return Math.min(Math.trunc(Math.fround(Math.fround(mean) + deviations)), longest);
-}

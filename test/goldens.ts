@@ -6,7 +6,7 @@ import { memorySource } from "../src/weights/source.js";
 import type { TensorFile } from "../src/weights/tensor-file.js";
 
 /** Folder of the PyTorch goldens: CLIPCAP_GOLDENS (a set made with another seed), else test/goldens. */
-export function goldenFolder(): string {
+function goldenFolder(): string {
   return process.env.CLIPCAP_GOLDENS ?? fileURLToPath(new URL("goldens", import.meta.url));
 }
 

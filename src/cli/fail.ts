@@ -2,7 +2,7 @@ import { ClipCapError } from "../runtime/errors.js";
 import { type Stop, stopSignal } from "./stop.js";
 
 export const EXIT_FAILED = 1;
-export const EXIT_WRONG_USAGE = 2;
+const EXIT_WRONG_USAGE = 2;
 
 /** Names of CaptionOptions that stand in messages of the library and are flags here. */
 const OPTION_NAMES =

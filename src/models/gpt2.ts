@@ -54,13 +54,7 @@ const SITES = {
 } as const;
 
 /** x [rows, C] with positions added -> the residual stream after each block, the input first. */
-export function gpt2Blocks(
-  p: Program,
-  m: Gpt2,
-  x: Tensor,
-  attendIn: (layer: number) => Attend,
-  drop?: Gpt2Dropout,
-): Tensor[] {
+function gpt2Blocks(p: Program, m: Gpt2, x: Tensor, attendIn: (layer: number) => Attend, drop?: Gpt2Dropout): Tensor[] {
   const hidden = [x];
   for (const [i, weights] of m.blocks.entries()) {
     const dropout = drop && { ...drop, site: SITES.branches(i) };

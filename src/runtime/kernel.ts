@@ -62,7 +62,7 @@ export function uniformBytes(spec: KernelSpec): number {
   return Math.max(16, Math.ceil((spec.uniforms.length * 4) / 16) * 16);
 }
 
-export function bindGroupLayout(spec: KernelSpec): GPUBindGroupLayoutDescriptor {
+function bindGroupLayout(spec: KernelSpec): GPUBindGroupLayoutDescriptor {
   const visibility = 4; // GPUShaderStage.COMPUTE, which Node has no global for
   return {
     label: spec.name,
@@ -80,7 +80,7 @@ export function bindGroupLayout(spec: KernelSpec): GPUBindGroupLayoutDescriptor 
 }
 
 /** The lines of WGSL around a compiler message, numbered, the faulty one marked. */
-export function sourceExcerpt(code: string, line: number, around = 3): string {
+function sourceExcerpt(code: string, line: number, around = 3): string {
   const lines = code.split("\n");
   const first = Math.max(1, line - around);
   return lines

@@ -48,7 +48,7 @@ const BATCH = 16;
 const SHARD = 512;
 
 /** Where embeddings are kept: they are computed once for each CLIP and data set, whatever is trained with them. */
-export function embeddingFolder(fingerprint: string, source: string): string {
+function embeddingFolder(fingerprint: string, source: string): string {
   const caches = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
   const data = createHash("sha256").update(resolve(source)).digest("hex").slice(0, 16);
   return join(caches, "clipcap-webgpu", "embeddings", `${fingerprint.slice(0, 16)}-${data}`);

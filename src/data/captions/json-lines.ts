@@ -20,7 +20,7 @@ export function readSplit(name: unknown): Split | undefined | { readonly fault: 
   return split ?? { fault: `"split" must be one of ${Object.keys(SPLITS).join(", ")}, not ${shown(name)}` };
 }
 
-export const isTexts = (value: unknown): value is string[] =>
+const isTexts = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === "string");
 
 /** JSON lines {"file", "captions": ["…"], "split"?: "train" | "dev" | "test"}; empty lines are passed over. */

@@ -16,7 +16,7 @@ export const COLOURS = ["red", "orange", "yellow", "green", "blue", "purple"] as
 export const SIZES = ["small", "big"] as const;
 export const BACKGROUNDS = ["meadow", "beach", "snow", "night", "room"] as const;
 /** Of the first object to the second. Objects are listed in reading order, so their opposites do not occur here. */
-export const RELATIONS = ["left of", "above"] as const;
+const RELATIONS = ["left of", "above"] as const;
 
 export type Kind = (typeof KINDS)[number];
 export type Colour = (typeof COLOURS)[number];

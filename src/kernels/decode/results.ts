@@ -12,13 +12,13 @@ export interface Decoded {
 
 type Values = readonly (Float32Array | Uint32Array)[];
 
-/** What to read back from a run (`Program.run`'s `reads`) for `decodedRows` and `finalOrder`. */
+/** What to read back from a run (`Program.run`'s `reads`) for `finalOrder`. */
 export function decodeReads({ tokens, length, score, stopped, pool }: DecodeState): readonly Tensor[] {
   return [tokens, length, score, stopped, ...(pool ? [pool.tokens, pool.length, pool.score] : [])];
 }
 
 /** The captions of all rows in the order of the rows. `values`: what `decodeReads` gave. */
-export function decodedRows(state: DecodeState, values: Values): Decoded[] {
+function decodedRows(state: DecodeState, values: Values): Decoded[] {
   const [tokens, length, score, stopped] = values;
   return Array.from({ length: state.next.rows }, (_, r) => ({
     tokens: cut(tokens!, state, r, length![r]!),

@@ -49,7 +49,7 @@ function pcg(v: number): number {
 }
 
 /** The token at which the cumulative probability, in the order of ids, passes `uniform`; and how close that was. */
-export function drawRef(probability: readonly number[], uniform: number): { token: number; margin: number } {
+function drawRef(probability: readonly number[], uniform: number): { token: number; margin: number } {
   let before = 0;
   let margin = Number.POSITIVE_INFINITY;
   let token = -1;

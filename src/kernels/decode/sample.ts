@@ -78,7 +78,10 @@ export function sampleStep(p: Program, logits: Tensor, state: DecodeState, optio
   recordRemaining(p, state, label);
 }
 
-/** The distribution that `sampleStep` draws from: f32 [rows, V], 0 for tokens that the filters drop. */
+/**
+ * The distribution that `sampleStep` draws from: f32 [rows, V], 0 for tokens that the filters drop. A drawn token says
+ * little about the filters; this can be compared with a reference.
+ */
 export function filterProbabilities(p: Program, logits: Tensor, options: FilterOptions): Tensor {
   const { stats, inverseTemperature } = recordFilter(p, logits, options);
   const [rows, vocab] = logits.shape as [number, number];

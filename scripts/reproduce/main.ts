@@ -9,7 +9,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import sharp from "sharp";
-import { chooseDevice } from "../../src/cli/device.js";
+import { chooseUntuned } from "../../src/cli/device.js";
 import { outcome } from "../../src/cli/fail.js";
 import { numeric } from "../../src/cli/options.js";
 import { Screen } from "../../src/cli/screen.js";
@@ -19,8 +19,8 @@ import { ClipCapError } from "../../src/runtime/errors.js";
 import { writeReport } from "../../src/train/report/node-report.js";
 import { writeAtomically } from "../../src/weights/node-source.js";
 import { lossChart } from "./chart.js";
-import { type Material, openMaterial } from "./data.js";
-import { EXPERIMENTS, type ExperimentName, experiment, type Wishes } from "./experiment.js";
+import { embedAll, type Material, openPictures, type Pictures } from "./data.js";
+import { EXPERIMENTS, type Experiment, type ExperimentName, experiment, type Wishes } from "./experiment.js";
 import { madeUpCoco, madeUpFlickr8k } from "./made-up.js";
 import { HOW_TO_GET_FLICKR8K } from "./original.js";
 import { PICTURES, page, sampleTable } from "./page.js";
@@ -61,7 +61,10 @@ function command(): Command {
     .option("--gpt2 <dir>", "with --full-size: Hugging Face folder of GPT-2")
     .option("--dry-run", "two steps of each variant with few pictures, made up but for the scenes")
     .option("--out <dir>", "folder of the runs (default: runs/reproduce, or runs/dry-run)")
-    .option("--page <file>", "the page (default: docs/results.md; of a dry run in the folder of the runs)")
+    .option(
+      "--page <file>",
+      "the page (default: docs/results.md; with --out, --full-size or --dry-run beside the runs)",
+    )
     .option("--device <which>", "as for clipcap train", "auto")
     .option("--quiet", "no progress")
     .addHelpText("after", EXAMPLES)
@@ -74,14 +77,22 @@ async function main(argv: readonly string[]): Promise<void> {
   checkOptions(options);
   const screen = new Screen(options);
   const out = resolve(options.out ?? join(ROOT, options.dryRun ? "runs/dry-run" : "runs/reproduce"));
-  const pageFile = resolve(options.page ?? (options.dryRun ? join(out, "results.md") : join(ROOT, "docs/results.md")));
+  const isOwn = options.out !== undefined || options.fullSize || options.dryRun;
+  const pageFile = resolve(options.page ?? (isOwn ? join(out, "results.md") : join(ROOT, "docs/results.md")));
   let device: Device | undefined;
   try {
+    const planned: [Experiment, Pictures][] = [];
     for (const name of namesOf(options)) {
       const wishes = await withData(name, options, out, screen);
       if (!wishes) continue;
-      device ??= await chooseDevice(options.device);
-      await reproduce(device, name, wishes, join(out, name), screen);
+      const what = await experiment(name, wishes);
+      for (const arm of what.arms) await refuseOther(join(out, name), arm);
+      screen.progress("reading the data");
+      planned.push([what, await openPictures(what)]);
+    }
+    for (const [what, pictures] of planned) {
+      device ??= await chooseUntuned(options.device); // the same kernels for everyone, and after a break
+      await reproduce(device, what, pictures, join(out, what.name), screen);
       await writePage(out, pageFile);
       screen.print(`Wrote ${pageFile}`);
     }
@@ -124,17 +135,14 @@ async function withData(name: ExperimentName, o: Options, out: string, screen: S
 }
 
 /** Runs what is left to run of an experiment; FOLDER/results.json holds its numbers then. */
-async function reproduce(device: Device, name: ExperimentName, wishes: Wishes, folder: string, screen: Screen) {
-  const what = await experiment(name, wishes);
-  for (const arm of what.arms) await refuseOther(folder, arm);
-  screen.progress("reading the data");
-  const material = await openMaterial(device, what, screen);
+async function reproduce(device: Device, what: Experiment, pictures: Pictures, folder: string, screen: Screen) {
+  const material = await embedAll(device, what, pictures, screen);
   const trials: Trial[] = [];
   for (const arm of what.arms) trials.push(await runTrial(device, arm, material, { folder, screen }));
   screen.progress("scoring");
   const result = resultOf(what, material, trials);
   await writeText(join(folder, "captions.md"), `${sampleTable(result, "all")}\n`);
-  if (name === "scenes") await drawSamples(result, material, folder);
+  if (what.name === "scenes") await drawSamples(result, material, folder);
   const runs = what.arms.map(({ variant }) => join(folder, variant));
   await writeReport(runs, join(folder, "training.html"));
   await writeJson(join(folder, "results.json"), result);

@@ -1,5 +1,6 @@
 // From the files of an experiment's runs to the numbers that the page is made of.
 
+import { commit } from "../../src/bench/node-head.js";
 import { random } from "../../src/data/random.js";
 import { checkCaption } from "../../src/data/scenes/captions.js";
 import type { SceneImage } from "../../src/data/scenes/dataset.js";
@@ -8,8 +9,8 @@ import { bootstrapMean, compareMeans, type Interval } from "../../src/metrics/bo
 import { type Curves, type Metrics, parseMetrics } from "../../src/train/report/run.js";
 import type { Material } from "./data.js";
 import { type Experiment, type ExperimentName, VARIANTS, type VariantName } from "./experiment.js";
-import { type Finding, findings, type Measured } from "./findings.js";
-import type { Trial } from "./trial.js";
+import { type Finding, findings, type Measured, type Pair } from "./findings.js";
+import { MAKING, type Trial } from "./trial.js";
 
 export interface Estimate {
   readonly value: number;
@@ -30,7 +31,6 @@ export interface VariantResult {
   readonly variant: VariantName;
   readonly parameters: Trial["record"]["parameters"];
   readonly seconds: number;
-  readonly steps: number;
   /** Of the model that was scored, the one of the lowest validation loss. */
   readonly bestEpoch: number;
   readonly bestLoss: number;
@@ -57,6 +57,7 @@ export interface ExperimentResult {
   readonly madeUp: boolean;
   readonly confidential: boolean;
   readonly adapters: readonly string[];
+  /** Of training, and of captioning and scoring. */
   readonly commits: readonly string[];
   readonly seed: number;
   /** Captions in an update. */
@@ -92,7 +93,7 @@ export function resultOf(experiment: Experiment, material: Material, trials: rea
     madeUp: experiment.madeUp,
     confidential: experiment.confidential,
     adapters: union(({ record }) => record.adapters),
-    commits: union(({ record }) => record.commits),
+    commits: [...new Set([...union(({ record }) => record.commits), commit(MAKING)])],
     seed: config.seed,
     batch: config.batch,
     schedule: { type: config.schedule.shape.type, lr: config.schedule.peak },
@@ -162,7 +163,6 @@ function course({ arm, record }: Trial, { train, dev }: Curves) {
     variant: arm.variant,
     parameters: record.parameters,
     seconds: Math.max(...[...train, ...dev].map(({ seconds }) => seconds!)),
-    steps: train.at(-1)!.step,
     bestEpoch: best.epoch!,
     bestLoss: best.caption_loss!,
     training: dev.map(({ step, epoch }, i) => {
@@ -190,7 +190,7 @@ function measure(trials: readonly Trial[], curves: readonly Curves[], systems: r
   };
   return {
     firstTraining: meanLosses(transformer.train, mlp.train, 0, 1),
-    firstValidation: { transformer: validationAfter(transformer, 1), mlp: validationAfter(mlp, 1) },
+    firstValidation: firstLooks(transformer, mlp),
     lastTraining: meanLosses(transformer.train, mlp.train, ended - 1, ended),
     bestValidation: { transformer: lowest(transformer), mlp: lowest(mlp) },
     bleu4: score("BLEU-4"),
@@ -205,9 +205,10 @@ function meanLosses(transformer: readonly Metrics[], mlp: readonly Metrics[], fr
   return { transformer: mean(first), mlp: mean(second), difference: compareMeans(first, second) };
 }
 
-/** At the last look up to the end of the epoch. */
-function validationAfter({ dev }: Curves, epoch: number): number {
-  return dev.filter((record) => record.epoch! <= epoch).at(-1)!.caption_loss!;
+/** Validation losses at the last look of the first epoch; none where the first look came later. */
+function firstLooks(transformer: Curves, mlp: Curves): Pair | undefined {
+  const [first, second] = [transformer, mlp].map(({ dev }) => dev.filter(({ epoch }) => epoch! <= 1).at(-1));
+  return first && second && { transformer: first.caption_loss!, mlp: second.caption_loss! };
 }
 
 function lowest({ dev }: Curves): number {

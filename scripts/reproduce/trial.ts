@@ -1,7 +1,7 @@
-import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { commit } from "../../src/bench/node-head.js";
 import type { Screen } from "../../src/cli/screen.js";
 import { stopSignal, waitForTheEnd } from "../../src/cli/stop.js";
 import { captionsOf, EvalFiles } from "../../src/eval/node-files.js";
@@ -20,7 +20,7 @@ import { clipVisionShapes, gpt2Shapes, mapperShapes, type Shapes } from "../../s
 import type { Material } from "./data.js";
 import { type Arm, VARIANTS } from "./experiment.js";
 
-/** What stands beside a run's folder: what the page says of how it was made. */
+/** What a run's folder holds beside what training writes: what the page says of how it was made. */
 export interface Record {
   readonly parameters: { readonly trained: number; readonly total: number };
   /** Wherever the run was begun or went on. */
@@ -38,6 +38,9 @@ export interface Trial {
   readonly captions: readonly string[];
 }
 
+/** What the numbers come from: a commit counts as changed where files of these are. */
+export const MAKING = ["src", "scripts/reproduce", "recipes", "weights"];
+
 /** Two cores under lavapipe: as in `clipcap eval`. */
 const CAPTIONED_AT_ONCE = 16;
 
@@ -52,9 +55,9 @@ export async function runTrial(
   material: Material,
   { folder, screen }: { readonly folder: string; readonly screen: Screen },
 ): Promise<Trial> {
-  await mkdir(folder, { recursive: true });
   const path = join(folder, arm.variant);
-  const recordFile = `${path}.json`;
+  await mkdir(path, { recursive: true });
+  const recordFile = join(path, "record.json");
   let record = existsSync(recordFile) ? (JSON.parse(await readFile(recordFile, "utf8")) as Record) : undefined;
   if (!record?.finished) {
     const networks = await openNetworks(arm.config);
@@ -62,7 +65,7 @@ export async function runTrial(
       record = {
         parameters: countParameters(networks, arm),
         adapters: withOne(record?.adapters, device.adapter.description),
-        commits: withOne(record?.commits, commit()),
+        commits: withOne(record?.commits, commit(MAKING)),
         finished: false,
       };
       await writeJson(recordFile, record);
@@ -73,7 +76,7 @@ export async function runTrial(
     record = { ...record, finished: true };
     await writeJson(recordFile, record);
   }
-  const captions = await captionTest(device, path, arm, material, join(folder, "captions", arm.variant), screen);
+  const captions = await captionTest(device, path, arm, material, screen);
   return { arm, record, metrics: await readFile(join(path, "metrics.jsonl"), "utf8"), captions };
 }
 
@@ -88,6 +91,7 @@ async function trainArm(
   const shape = { width: networks.clip.config.vision.projection, f16: config.data.f16Embeddings };
   const input = (set: Material["test"]) => embeddingsInput(embeddings, set, shape);
   const run = await RunFolder.take(path);
+  let ended = () => {};
   const what = `training: ${VARIANTS[variant].title}`;
   try {
     await train(device, {
@@ -99,7 +103,9 @@ async function trainArm(
       embeddings: { train: input(training.train), dev: input(training.dev) },
       resume: true,
       signal: stopSignal,
-      onBegin: waitForTheEnd,
+      onBegin: () => {
+        ended = waitForTheEnd();
+      },
       onStep: (step, total, { tokens }) => screen.progress(what, step, total, `${Math.round(tokens)} tokens/s`),
       onLine: ({ kind, epoch, loss, bleu4 }) => {
         if (kind !== "dev") return;
@@ -109,6 +115,7 @@ async function trainArm(
     });
     stopSignal.throwIfAborted();
   } finally {
+    ended();
     run.release();
   }
 }
@@ -119,7 +126,6 @@ async function captionTest(
   run: string,
   { variant }: Arm,
   { test, embeddings }: Material,
-  folder: string,
   screen: Screen,
 ): Promise<string[]> {
   const batch = CAPTIONED_AT_ONCE;
@@ -132,7 +138,7 @@ async function captionTest(
     decoding: "greedy",
     batch,
   };
-  const files = await EvalFiles.open(folder, identity, { ids: test.map(({ id }) => id), batch, width });
+  const files = await EvalFiles.open(join(run, "captions"), identity, { ids: test.map(({ id }) => id), batch, width });
   if (files.lines.length < test.length) {
     const model = await ClipCap.load(device, await modelFolder(join(run, "best")), { signal: stopSignal });
     try {
@@ -191,17 +197,6 @@ export async function refuseOther(folder: string, { variant, json }: Arm): Promi
 
 function withOne(list: readonly string[] = [], one: string): readonly string[] {
   return list.includes(one) ? list : [...list, one];
-}
-
-/** The commit at work, with "+" when files that it holds were changed since. */
-function commit(): string {
-  const git = (...args: string[]) => execFileSync("git", args, { encoding: "utf8", cwd: import.meta.dirname }).trim();
-  try {
-    const changed = git("status", "--porcelain", "--untracked-files=no", "--", "../../src", "../../recipes") !== "";
-    return git("rev-parse", "--short=12", "HEAD") + (changed ? "+" : "");
-  } catch {
-    return "unknown";
-  }
 }
 
 export async function writeJson(path: string, value: unknown): Promise<void> {

@@ -33,14 +33,16 @@ export function machineOf(
   };
 }
 
-/** The commit measured, with "+" when files that it holds were changed since; the version of an installed package. */
-function commit(): string {
+/**
+ * The commit at work, with "+" when files that it holds in `paths` were changed since; the version of an installed package.
+ */
+export function commit(paths: readonly string[] = ["src"]): string {
   const git = (...args: string[]) =>
     execFileSync("git", ["-C", ROOT, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
   try {
     // Below node_modules git would speak of the project that this one is installed in.
     if (git("rev-parse", "--show-prefix") === "") {
-      const changed = git("status", "--porcelain", "--untracked-files=no", "--", "src") !== "";
+      const changed = git("status", "--porcelain", "--untracked-files=no", "--", ...paths) !== "";
       return git("rev-parse", "--short=12", "HEAD") + (changed ? "+" : "");
     }
   } catch {} // no repository, or no git

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { runProgram, temporaryFolder } from "./cli.js";
+import { picture, runProgram, temporaryFolder } from "./cli.js";
 
 const folder = await temporaryFolder();
 const reproduce = (args: readonly string[]) => runProgram("scripts/reproduce/main.ts", args);
@@ -41,10 +41,27 @@ test("a dry run of the experiment: killed, stopped and started again, it ends wi
   expect(page).toContain("Made-up results; no number here means anything.");
   expect(page).toContain("MLP, GPT-2 fine-tuned");
 
+  // Whoever deletes a variant's folder has that variant made anew.
+  await rm(join(broken, "scenes", "mlp-tuned"), { recursive: true });
+  expect((await reproduce(args(broken))).exitCode).toBe(0);
+  expect(await outcomeOf(broken)).toEqual(await outcomeOf(straight));
+
   const other = await reproduce(["--only", "scenes", "--epochs", "1", "--out", straight]);
   expect(other.exitCode).toBe(2);
   expect(other.stderr).toContain("was trained with another configuration");
 }, 600_000);
+
+test("data without test pictures is refused before anything is trained", async () => {
+  const data = join(folder, "two-splits.jsonl");
+  const row = (file: string, split: string) => JSON.stringify({ file, split, captions: ["A dog ."] });
+  for (const file of ["0.png", "1.png"]) await picture(join(folder, "images", file));
+  await writeFile(data, [row("0.png", "train"), row("1.png", "dev")].join("\n"));
+  const out = join(folder, "two-splits");
+  const ran = await reproduce(["--only", "flickr8k", "--data", data, "--images", join(folder, "images"), "--out", out]);
+  expect(ran.stderr).toContain(`${data} has no pictures of the split test; give data with all three`);
+  expect(ran.exitCode).toBe(1);
+  expect(existsSync(out)).toBe(false);
+});
 
 test.each([
   [["--only", "coco"], "--only is coco; give scenes or flickr8k"],

@@ -26,7 +26,6 @@ export function result(sense: -1 | 0 | 1, fields: Partial<ExperimentResult> = {}
     variant: name,
     parameters: { trained: 3_608_320, total: 14_000_000 },
     seconds: 391,
-    steps: 300,
     bestEpoch: 2,
     bestLoss: loss,
     training: [

@@ -64,7 +64,7 @@ export interface KernelReport extends ReportHead {
   readonly clock: string;
   /** Words that the names of the cases had to have; absent where all were measured. */
   readonly pattern?: string;
-  /** Ended by Ctrl-C: what was measured until then. */
+  /** Ended by Ctrl-C, or with the device: what was measured until then. */
   readonly interrupted?: boolean;
   readonly results: readonly KernelResult[];
 }

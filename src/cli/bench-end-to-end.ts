@@ -9,6 +9,7 @@ import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 import { writeAtomically } from "../weights/node-source.js";
 import { chooseDevice } from "./device.js";
+import { sentence } from "./fail.js";
 import type { Screen } from "./screen.js";
 import { stopSignal, untilStopped, waitForTheEnd } from "./stop.js";
 import { table } from "./table.js";
@@ -69,7 +70,7 @@ async function headHere(open: () => Promise<Device>, screen: Screen): Promise<Re
   }
 }
 
-/** Appends to `found`, until Ctrl-C. A group that does not fit the memory is reported and left out. */
+/** Appends to `found`, until Ctrl-C. A group that fails is reported; the next one has a device of its own. */
 async function measureGroups(
   groups: readonly Group[],
   open: () => Promise<Device>,
@@ -80,7 +81,7 @@ async function measureGroups(
   for (const [i, { name, measure }] of groups.entries()) {
     screen.progress("measuring", i, groups.length, name);
     try {
-      const turns = measure(open, which);
+      const turns = measure(open, which, stopSignal);
       for (let next = turns.next(); ; next = turns.next()) {
         const { done, value } = await untilStopped(next);
         if (done) break;
@@ -88,8 +89,7 @@ async function measureGroups(
       }
     } catch (error) {
       if (stopSignal.aborted) return;
-      if (!(error instanceof ClipCapError && error.code === "out-of-memory")) throw error;
-      screen.complain(error);
+      screen.complain(new Error(`${name}: ${sentence(error)}`));
     }
   }
 }

@@ -15,6 +15,7 @@ import { fileError, writeAtomically } from "../weights/node-source.js";
 import { benchEndToEnd } from "./bench-end-to-end.js";
 import { comparisonLines, headLines, resultLines } from "./bench-lines.js";
 import { chooseDevice } from "./device.js";
+import { sentence } from "./fail.js";
 import { numeric, withCommonOptions } from "./options.js";
 import { Screen } from "./screen.js";
 import { stopSignal, untilStopped, waitForTheEnd } from "./stop.js";
@@ -71,13 +72,13 @@ export function addBench(program: Command): void {
   ]);
   const exclusive = (flag: string, others: string[]) =>
     command.options.find((option) => option.long === flag)?.conflicts(others);
-  exclusive("--compare", ["list", "html", "trace", "endToEnd"]);
+  exclusive("--compare", ["list", "html", "trace", "endToEnd", "runs", "targetMs"]);
   exclusive("--list", ["html", "trace"]);
   exclusive("--end-to-end", ["trace", "runs", "targetMs"]);
 }
 
 async function bench(pattern: string | undefined, options: Options): Promise<void> {
-  checkOptions(options);
+  checkOptions(pattern, options);
   const screen = new Screen(options);
   if (options.compare) return compare(options.compare, options, screen);
   if (options.endToEnd) return benchEndToEnd(pattern ?? "", options, screen);
@@ -96,7 +97,7 @@ async function bench(pattern: string | undefined, options: Options): Promise<voi
   }
 }
 
-function checkOptions({ runs, targetMs, json, compare }: Options): void {
+function checkOptions(pattern: string | undefined, { runs, targetMs, json, compare }: Options): void {
   if (!(Number.isInteger(runs) && runs >= 1 && runs <= MAX_RUNS)) {
     throw new ClipCapError("bad-usage", `--runs is ${runs}; it must be a whole number from 1 to ${MAX_RUNS}`);
   }
@@ -112,6 +113,9 @@ function checkOptions({ runs, targetMs, json, compare }: Options): void {
   }
   if (compare && compare.length !== 2) {
     throw new ClipCapError("bad-usage", `--compare takes two files, and there are ${compare.length}`);
+  }
+  if (compare && pattern !== undefined) {
+    throw new ClipCapError("bad-usage", `--compare takes all that both files hold; leave the pattern "${pattern}" out`);
   }
 }
 
@@ -140,7 +144,7 @@ async function measure(job: Job): Promise<void> {
   const head = headOf(device, peaks, 0); // now: it asks git, and Ctrl-C shall not wait for that
   const saved = waitForTheEnd();
   await tracing.attach(device);
-  await measureCases(job, peaks, results);
+  const complete = await measureCases(job, peaks, results);
   screen.idle();
   const timestamps = results.some((r) => r.gpu_ms !== undefined);
   const report: KernelReport = {
@@ -148,11 +152,11 @@ async function measure(job: Job): Promise<void> {
     other_load: round(load().otherCores, 2),
     clock: `wall time of many dispatches in one submit${timestamps ? "; gpu_ms by GPU timestamps" : ""}`,
     pattern,
-    interrupted: stopSignal.aborted || undefined,
+    interrupted: !complete || undefined,
     results,
   };
   if (results.length > 0) await publish(report, options, screen);
-  if (!stopSignal.aborted) await tracing.write(screen);
+  if (complete) await tracing.write(screen);
   saved();
   const wrong = results.filter((r) => !r.verified).length;
   if (wrong === 0) return;
@@ -160,12 +164,15 @@ async function measure(job: Job): Promise<void> {
   screen.complain(new ClipCapError("validation", message));
 }
 
-/** Appends to `results`, until Ctrl-C. A case that does not fit the memory is reported and left out. */
+/**
+ * Appends to `results`, until Ctrl-C or the device's end; returns whether every case had its turn. One that fails is
+ * reported and left out.
+ */
 async function measureCases(
   { device, cases, options: { runs, targetMs }, screen, tracing }: Job,
   peaks: Peaks,
   results: KernelResult[],
-): Promise<void> {
+): Promise<boolean> {
   for (const [i, c] of cases.entries()) {
     const name = caseName(c);
     screen.progress("measuring", i, cases.length, name);
@@ -173,10 +180,20 @@ async function measureCases(
       const work = () => measureCase(device, peaks, c, { runs, targetMs });
       results.push(await untilStopped(tracing.phase(name, work)));
     } catch (error) {
-      if (stopSignal.aborted) return;
-      if (!(error instanceof ClipCapError && error.code === "out-of-memory")) throw error;
-      screen.complain(error);
+      if (stopSignal.aborted) return false;
+      screen.complain(new Error(`${name}: ${sentence(error)}`));
+      if (hasEnded(device)) return false;
     }
+  }
+  return true;
+}
+
+function hasEnded(device: Device): boolean {
+  try {
+    device.ensureOpen();
+    return false;
+  } catch {
+    return true;
   }
 }
 

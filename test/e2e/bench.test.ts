@@ -1,4 +1,5 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdirSync } from "node:fs";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { clipcap, ROOT, temporaryFolder } from "./cli.js";
@@ -69,6 +70,24 @@ describe("clipcap bench", () => {
     expect(compared.lines.filter((line) => line.endsWith(" wrong"))).toHaveLength(2);
   });
 
+  it.each([
+    // the one of two cases that is measured, what is said of the other, and whether the rest was not measured
+    ["kernel", "rows.repeat.backward", /^clipcap: rows\.repeat only \* .*: kernel broken for repeat: /, undefined],
+    ["device", "rows.repeat", /^clipcap: rows\.repeat\.backward only \* .*: the GPU device was lost/, true],
+  ])("reports a case that fails (%s), goes on while the device lives, keeps what was measured", async (...expected) => {
+    const [broken, measured, message, interrupted] = expected;
+    const json = at(`broken-${broken}.json`);
+    const ran = await clipcap(["bench", "rows.repeat", ...QUICK, "--json", json, "--quiet"], {
+      preload: join(ROOT, "test/e2e/broken-case.ts"),
+      env: { CLIPCAP_BREAK: broken },
+    });
+    expect(ran.exitCode).toBe(1);
+    expect(ran.stderr).toMatch(message);
+    const report = JSON.parse(await readFile(json, "utf8"));
+    expect(report.results).toEqual([expect.objectContaining({ kernel: measured, verified: true })]);
+    expect(report.interrupted).toBe(interrupted);
+  });
+
   it("--list names the cases without measuring; --json without a file is stdout's", async () => {
     const plain = await clipcap(["bench", "rows.repeat", "--list"]);
     expect(plain.lines).toEqual([
@@ -114,6 +133,38 @@ describe("clipcap bench", () => {
     expect(lines).toEqual(["original: decode beam 5", "original: decode by beams"]);
   });
 
+  it("--end-to-end reports a group that fails, goes on, keeps what was measured", async () => {
+    const json = at("groups.json");
+    const ran = await clipcap(["bench", "--end-to-end", "--json", json, "--quiet"], {
+      preload: join(ROOT, "test/e2e/failing-group.ts"),
+    });
+    expect(ran.exitCode).toBe(1);
+    expect(ran.stderr.trimEnd()).toBe("clipcap: lost: the GPU device was lost; open a new one");
+    const { measurements } = JSON.parse(await readFile(json, "utf8"));
+    expect(measurements.map(({ what }: { what: string }) => what)).toEqual(["before", "after"]);
+  });
+
+  it("Ctrl-C while a child process is measured leaves no folder behind", async () => {
+    const temporary = at("temporary");
+    await mkdir(temporary);
+    const files = () => readdirSync(temporary, { recursive: true }).map(String);
+    const ran = await clipcap(["bench", "--end-to-end", "process start"], {
+      env: { TMPDIR: temporary },
+      // once the child has begun to fill its cache of shaders
+      disturb: (child) => {
+        const watch = setInterval(() => {
+          if (!files().some((file) => /^clipcap-bench-.*shaders./.test(file))) return;
+          clearInterval(watch);
+          child.kill("SIGINT");
+        }, 20);
+        child.on("close", () => clearInterval(watch));
+      },
+    });
+    expect(ran.exitCode).toBe(130);
+    expect(ran.stderr).not.toContain("failed");
+    expect(files().filter((file) => file.startsWith("clipcap-bench-"))).toEqual([]);
+  });
+
   it("Ctrl-C: exit code 130, and what was measured until then", async () => {
     const json = at("interrupted.json");
     const ran = await clipcap(["bench", "--json", json, ...QUICK], {
@@ -142,6 +193,13 @@ describe("clipcap bench", () => {
     ],
     [["bench", "--compare", "a.json"], 2, "--compare takes two files, and there are 1"],
     [["bench", "--compare", "a.json", "b.json", "--list"], 2, "cannot be used with option"],
+    [["bench", "--compare", "a.json", "b.json", "--runs", "3"], 2, "cannot be used with option"],
+    [["bench", "--compare", "a.json", "b.json", "--target-ms", "3"], 2, "cannot be used with option"],
+    [
+      ["bench", "matmul", "--compare", "a.json", "b.json"],
+      2,
+      '--compare takes all that both files hold; leave the pattern "matmul" out',
+    ],
     [["bench", "--compare", at("none.json"), at("none.json")], 1, `${at("none.json")} does not exist`],
     [
       ["bench", "--compare", "package.json", "package.json"],

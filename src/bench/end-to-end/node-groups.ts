@@ -13,8 +13,8 @@ import { trainingGrowth, trainingVariants } from "./training.js";
 export interface Group {
   /** What a pattern is looked for in. */
   readonly name: string;
-  /** `which`: the device's name for commands that are measured (`--device`). */
-  readonly measure: (open: OpenDevice, which: string) => AsyncGenerator<Measurement>;
+  /** `which`: the device's name for commands that are measured (`--device`); `signal` ends those. */
+  readonly measure: (open: OpenDevice, which: string, signal: AbortSignal) => AsyncGenerator<Measurement>;
 }
 
 /** Opens a device with timestamps. */
@@ -42,7 +42,7 @@ export const GROUPS: readonly Group[] = [
   },
   { name: "original: decode by tokens", measure: full((device, n) => decodeLength(subject(device, n), LONG_TEXT)) },
   { name: "original: decode by size", measure: (open) => gpt2Sizes(open) },
-  { name: "shipped: process start", measure: (_, which) => processStart(which) },
+  { name: "shipped: process start", measure: (_, which, signal) => processStart(which, signal) },
   { name: "shipped: load, first caption", measure: on(loadAndFirst) },
   { name: "shipped: caption greedy", measure: on((device) => captionLatency(device, 1)) },
   { name: "shipped: caption beam 5", measure: on((device) => captionLatency(device, 5)) },

@@ -9,7 +9,7 @@ import {
 } from "../../src/bench/end-to-end/decode.js";
 import { encodeImages } from "../../src/bench/end-to-end/encode.js";
 import type { Measurement } from "../../src/bench/end-to-end/measurement.js";
-import { loadSynthetic, type Networks, type Sizes } from "../../src/bench/end-to-end/networks.js";
+import { loadSynthetic, type Networks } from "../../src/bench/end-to-end/networks.js";
 import { captionLatency, captionThroughput } from "../../src/bench/end-to-end/node-caption.js";
 import { loadOriginal } from "../../src/bench/end-to-end/node-original.js";
 import { gpt2Sizes } from "../../src/bench/end-to-end/node-sizes.js";
@@ -18,26 +18,14 @@ import { clipVision } from "../../src/models/clip.js";
 import { openDevice } from "../../src/node.js";
 import type { Device } from "../../src/runtime/device.js";
 import { Program } from "../../src/runtime/program.js";
-import { parseClipConfig, parseGpt2Config } from "../../src/weights/config.js";
-
-const GPT2 = parseGpt2Config({ n_embd: 64, n_layer: 2, n_head: 4, vocab_size: 211, n_positions: 64 });
-const TOWER = { hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 4 };
-const SIZES: Sizes = {
-  name: "tiny",
-  vision: parseClipConfig({
-    projection_dim: 512,
-    vision_config: { ...TOWER, image_size: 32, patch_size: 16 },
-    text_config: TOWER,
-  }).vision,
-  mapper: { type: "mlp", prefixLength: 10, clipWidth: 512, gptWidth: 64 },
-  gpt2: GPT2,
-};
+import { parseGpt2Config } from "../../src/weights/config.js";
+import { TINY_GPT2, TINY_SIZES } from "../bench-sizes.js";
 
 let device: Device;
 let networks: Networks;
 beforeAll(async () => {
   device = await openDevice({ timestamps: true });
-  networks = await loadSynthetic(device, SIZES);
+  networks = await loadSynthetic(device, TINY_SIZES);
 });
 afterAll(() => device.close());
 
@@ -89,7 +77,7 @@ describe("decoding", () => {
 
   it("by size: models from small to large on devices of their own", async () => {
     const larger = parseGpt2Config({ n_embd: 128, n_layer: 2, n_head: 4, vocab_size: 211, n_positions: 64 });
-    const found = await all(gpt2Sizes(() => openDevice(), { tiny: GPT2, larger }));
+    const found = await all(gpt2Sizes(() => openDevice(), { tiny: TINY_GPT2, larger }));
     expect(found.map(({ what, model, unit }) => [what, model, unit])).toEqual(
       ["tiny", "larger"].flatMap((name) => [
         ["prefill, first token", `${name}; synthetic weights`, "ms"],
@@ -119,19 +107,19 @@ it("encoding by batch: time, rate, and what one image submits", async () => {
 
 it("loading: time, bytes of the weights, memory of a long caption", async () => {
   const own = await openDevice();
-  const found = await all(loadOriginal(own, { ...SIZES, gpt2: { ...GPT2, positions: 128 } }));
+  const found = await all(loadOriginal(own, TINY_SIZES));
   own.close();
   expect(named(found)).toContain("device memory beyond the weights, beam 5, 67 tokens: MB");
 });
 
 it("training by variant: a step, its rate, arithmetic, counts and memory", async () => {
-  const own = await openDevice();
-  const found = await all(trainingVariants(own, GPT2, 2));
-  own.close();
+  const found = await all(trainingVariants(() => openDevice(), TINY_GPT2, 2));
   const steps = found.filter(({ what, unit }) => what === "training step" && unit === "ms");
   expect(new Set(steps.map(({ model }) => model)).size).toBe(VARIANTS.length);
   expect(steps.every(({ how }) => how === "batch 2, 10 + 16 tokens")).toBe(true);
   expect(found.filter(({ unit }) => unit === "submits").map(({ value }) => value)).toEqual(Array(4).fill(2));
+  const peaks = found.filter(({ what }) => what === "peak of device memory").map(({ value }) => value);
+  expect(peaks[3], "the frozen GPT-2 after the fine-tuned one").toBeLessThan(peaks[2]!);
 });
 
 it("captions: latency by stage, and rate by batch, of the shipped model", async () => {

@@ -46,7 +46,7 @@ export function generatorFor(
 }
 
 /** Prefixes from CLIP embeddings of the formula. */
-export function mappedPrefix(device: Device, map: Mapper, images: number): (p: Program) => Tensor {
+function mappedPrefix(device: Device, map: Mapper, images: number): (p: Program) => Tensor {
   const { clipWidth } = map.config;
   return (p) => {
     const input = p.persistent("clip", [images, clipWidth]);

@@ -73,10 +73,11 @@ export async function* captionLatency(device: Device, beams: number): AsyncGener
   const how = `${beams > 1 ? `beam ${beams}` : "greedy"}, ${tokens.length} tokens`;
   const whole = await timed(run, { warmup: 3, runs: 15 });
   yield time({ what: "photo to caption", model: MODEL, how, limit: LIMIT_MS }, whole);
-  yield time({ what: "of it: decode the JPEG", model: MODEL, how: "500 x 375" }, decoding.timing(whole.otherLoad));
+  const pixels = { model: MODEL, how: `${how}, 500 x 375` };
+  yield time({ ...pixels, what: "of it: decode the JPEG" }, decoding.timing(whole.otherLoad));
   const image = await decodeImage(photo);
   const resize = await timed(async () => preprocess(image, model.preprocessing, {}));
-  yield time({ what: "of it: resize and crop", model: MODEL, how: "500 x 375" }, resize);
+  yield time({ ...pixels, what: "of it: resize and crop" }, resize);
   yield* await countWork(device, { what: "photo to caption", model: MODEL, how }, 1, run);
   for (const [stage, ms] of await tracedStages(device, () => model.caption([image], options))) {
     yield amount({ what: `of it: ${stage}`, model: MODEL, how: `${how}, traced` }, ms, "ms");

@@ -30,7 +30,7 @@ export const VARIANTS: readonly TrainingVariant[] = [
 ];
 
 /** Steps as `clipcap train` makes them, on embeddings of `clipWidth` values. */
-export class TrainingBench {
+class TrainingBench {
   private t = 0;
 
   private constructor(
@@ -61,15 +61,17 @@ export class TrainingBench {
     return new TrainingBench(device, model, networks, sources, finetuned ? 0.1 : 0, undefined);
   }
 
-  /** A steady step with this many captions. */
-  async measure(images: number): Promise<{ readonly ms: number; readonly found: readonly Measurement[] }> {
+  /** A steady step with this many captions, at its place where it is a point of a curve. */
+  async measure(
+    images: number,
+    place?: Place,
+  ): Promise<{ readonly ms: number; readonly found: readonly Measurement[] }> {
     const { device, model } = this;
     const { host, step } = await this.prepare(images);
     await step();
     const once = await timed(step, { warmup: 0, runs: 1 });
     const timing = await timed(step, { warmup: 0, runs: turns(once.median) });
     const subject = { what: "training step", model, how: `batch ${images}, ${PREFIX} + ${TOKENS} tokens` };
-    const place: Place = { axis: "images", x: images, line: model };
     const labels = host.targets.length;
     const found = [
       time({ ...subject, place }, timing),
@@ -114,9 +116,21 @@ export class TrainingBench {
   }
 }
 
-/** One step of each variant at one batch. */
-export async function* trainingVariants(device: Device, gpt2: Gpt2Config, images: number): AsyncGenerator<Measurement> {
-  for (const variant of VARIANTS) yield* trainingGrowth(device, gpt2, variant, [images]);
+/** One step of each variant at one batch, each on a device of its own, so that each one's peak of memory is its own. */
+export async function* trainingVariants(
+  open: () => Promise<Device>,
+  gpt2: Gpt2Config,
+  images: number,
+): AsyncGenerator<Measurement> {
+  for (const variant of VARIANTS) {
+    const device = await open();
+    try {
+      const bench = await TrainingBench.create(device, gpt2, variant);
+      yield* (await bench.measure(images)).found;
+    } finally {
+      device.close();
+    }
+  }
 }
 
 /** A step's time as the batch grows. */
@@ -128,7 +142,7 @@ export async function* trainingGrowth(
 ): AsyncGenerator<Measurement> {
   const bench = await TrainingBench.create(device, gpt2, variant);
   try {
-    yield* growing(points, (images) => bench.measure(images));
+    yield* growing(points, (images) => bench.measure(images, { axis: "images", x: images, line: bench.model }));
   } finally {
     bench.free();
   }

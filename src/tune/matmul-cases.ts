@@ -62,14 +62,19 @@ function groups(): Group[] {
   ];
 }
 
-/** The classes of matmul that have a choice on this device. A case's operands live until the next case is asked for. */
+/**
+ * The classes of matmul that have a choice on this device, and operands that fit its memory. A case's operands live until
+ * the next case is asked for.
+ */
 export function* matmulCases(device: Device): Generator<TuneCase> {
   for (const group of groups()) {
     const shapes = group.rows
       .map((M): MatmulShape => ({ layout: group.layout, M, K: group.K, N: group.N }))
       .filter((shape) => candidates(shape, device).length > 1);
     if (shapes.length === 0) continue;
-    const b = new Operand(device, group.layout === "nt" ? [group.N, group.K] : [group.K, group.N], group.weight);
+    const sizes: [number, number] = group.layout === "nt" ? [group.N, group.K] : [group.K, group.N];
+    const b = Operand.fitting(device, sizes, group.weight);
+    if (!b) continue;
     try {
       for (const shape of shapes) yield* matmulCase(device, shape, b, group.weight);
     } finally {
@@ -80,7 +85,8 @@ export function* matmulCases(device: Device): Generator<TuneCase> {
 
 function* matmulCase(device: Device, shape: MatmulShape, b: Operand, weight: WeightType): Generator<TuneCase> {
   const { layout, M, K, N } = shape;
-  const a = new Operand(device, [M, K], "f32");
+  const a = Operand.fitting(device, [M, K], "f32");
+  if (!a) return;
   try {
     yield {
       of: shapeClass(shape, weight),

@@ -1,6 +1,7 @@
 import { values } from "../bench/cases/case.js";
 import type { WeightType } from "../kernels/matmul/weight.wgsl.js";
 import type { Device } from "../runtime/device.js";
+import { ClipCapError } from "../runtime/errors.js";
 import type { Tensor } from "../runtime/tensor.js";
 import { f16ToF32, f32ToF16 } from "../weights/float.js";
 
@@ -43,6 +44,16 @@ export class Operand {
   /** Factors of the rows of q8. */
   private readonly scales: Float32Array<ArrayBuffer> | undefined;
 
+  /** Undefined where the device has no memory for it. */
+  static fitting(...made: ConstructorParameters<typeof Operand>): Operand | undefined {
+    try {
+      return new Operand(...made);
+    } catch (error) {
+      if (error instanceof ClipCapError && error.code === "out-of-memory") return undefined;
+      throw error;
+    }
+  }
+
   constructor(
     private readonly device: Device,
     private readonly shape: readonly [rows: number, columns: number],
@@ -54,7 +65,12 @@ export class Operand {
     this.scales = weight === "q8" ? values("scales", rows).map((x) => 0.01 + 0.001 * x) : undefined;
     const scale = this.scales && device.tensor("tune.scale", [rows]);
     if (scale) device.write(scale, this.scales!);
-    this.tensor = device.tensor(`tune.${weight}`, shape, weight, { scale });
+    try {
+      this.tensor = device.tensor(`tune.${weight}`, shape, weight, { scale });
+    } catch (error) {
+      if (scale) device.free(scale);
+      throw error;
+    }
     const all = new (stored.constructor as Float32ArrayConstructor)(rows * columns);
     for (let at = 0; at < all.length; at += PERIOD) all.set(stored.subarray(0, all.length - at), at);
     device.write(this.tensor, all);

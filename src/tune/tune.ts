@@ -45,7 +45,7 @@ export function* tuneCases(device: Device): Generator<TuneCase> {
 
 /**
  * Lets the variants of every class compete; each is admitted by a comparison of its output with an f64 reference at the
- * very shape.
+ * very shape. A class that the device has no memory for is left out.
  * @throws ClipCapError `aborted`; whatever ends the device
  */
 export async function tune(device: Device, o: TuneOptions): Promise<Found[]> {
@@ -54,7 +54,12 @@ export async function tune(device: Device, o: TuneOptions): Promise<Found[]> {
   for (const c of tuneCases(device)) {
     if (performance.now() > end) break;
     o.onProgress?.(found.length, c.of);
-    found.push(await compete(device, c, o.signal));
+    try {
+      found.push(await compete(device, c, o.signal));
+    } catch (error) {
+      device.ensureOpen();
+      if (!(error instanceof ClipCapError && error.code === "out-of-memory")) throw error;
+    }
   }
   return found;
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { layerNormClass } from "../../src/kernels/layernorm/layernorm.js";
 import type { NodeDeviceOptions } from "../../src/node.js";
 import { Device } from "../../src/runtime/device.js";
 import { type KernelSpec, write } from "../../src/runtime/kernel.js";
@@ -78,6 +79,16 @@ describe("a race", () => {
     await expect(tune(device, { signal: stopped, seconds: 60 })).rejects.toMatchObject({ code: "aborted" });
     expect(device.memory().used).toBe(before);
   });
+});
+
+it("a class that the memory is too small for keeps its kernel; others are measured, and nothing stays allocated", async () => {
+  const device = await testDevice({ maxMemory: 200_000 });
+  const of = (await tune(device, { signal: never, seconds: 60 })).map((found) => found.of);
+  expect(of).not.toContain(layerNormClass(768)); // 154 KB in and out
+  expect(of).not.toContain("matmul nt f32 1x256x1024"); // 1 MB
+  expect(of).toContain("matmul nt q8 1x256x256"); // 66 KB
+  expect(Object.keys(device.memory().byLabel).filter((label) => label.startsWith("tune"))).toEqual([]);
+  device.close();
 });
 
 it("the cases are each of another class", async () => {

@@ -9,7 +9,7 @@ import { normCases } from "./norms.js";
 import { optimizerCases } from "./optimizer.js";
 import { rowCases } from "./rows.js";
 
-/** All cases of all operations at the shapes of the real models, with every variant that the device can run. */
+/** All cases of all operations at the shapes of the real models, with every variant that may be fastest on the device. */
 export function kernelCases(device: Device): KernelCase[] {
   return [
     ...matmulCases(device),

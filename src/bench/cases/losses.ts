@@ -2,7 +2,7 @@ import { contrastiveLoss } from "../../kernels/contrastive/contrastive.js";
 import { contrastiveBackwardRef, contrastiveRef } from "../../kernels/contrastive/contrastive.ref.js";
 import { crossEntropy, crossEntropyOfLogits } from "../../kernels/crossentropy/crossentropy.js";
 import { crossEntropyBackwardRef, crossEntropyRef } from "../../kernels/crossentropy/crossentropy.ref.js";
-import { chooseRowGroup, type RowGroup, runnableRowGroups } from "../../kernels/rowgroup.js";
+import { chooseRowGroup, type RowGroup, rowGroupName, runnableRowGroups } from "../../kernels/rowgroup.js";
 import type { Device } from "../../runtime/device.js";
 import type { Program } from "../../runtime/program.js";
 import {
@@ -24,7 +24,7 @@ import {
 import { CLIP, GPT2, TRAINING } from "./shapes.js";
 
 export function lossCases(device: Device): KernelCase[] {
-  const groups = variantsOf(runnableRowGroups(device), chooseRowGroup(device), (g) => `${g.reduce}${g.size}`);
+  const groups = variantsOf(runnableRowGroups(device), chooseRowGroup(device), rowGroupName);
   // A whole batch takes 221 GFLOP backward, which is 7 s a run at the 30 GFLOP/s of a CPU adapter.
   const rows = device.adapter.isCpu ? 120 : TRAINING.rows;
   const chosen = groups.filter((g) => g.chosen);

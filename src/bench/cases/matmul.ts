@@ -1,5 +1,12 @@
 import { MATMUL_BENCH } from "../../kernels/matmul/matmul.cases.js";
-import { chooseVariant, type MatmulShape, matmul, type Variant } from "../../kernels/matmul/matmul.js";
+import {
+  candidates,
+  chooseVariant,
+  type MatmulShape,
+  matmul,
+  type Variant,
+  variantName,
+} from "../../kernels/matmul/matmul.js";
 import type { Device } from "../../runtime/device.js";
 import type { Program } from "../../runtime/program.js";
 import { Tensor } from "../../runtime/tensor.js";
@@ -10,34 +17,29 @@ type Weight = "f32" | "f16" | "q8";
 
 type NamedShape = MatmulShape & { readonly of: string };
 
+/** Runs everywhere: the others are measured against it. */
+const TILE: Variant = { family: "tile" };
+
 /**
  * The chosen variant of every shape in f32 and, for products with weights of few rows, in f16 and q8; in f32 also the
- * others that can run it. The layouts nn and tn are the backward passes: of activations and of weights.
+ * other candidates, and tile. The layouts nn and tn are the backward passes: of activations and of weights.
  */
 export function matmulCases(device: Device): KernelCase[] {
   return MATMUL_BENCH.flatMap((shape) => {
     const chosen = (weight: Weight) => chooseVariant(shape, device, weight);
     const packed: readonly Weight[] = shape.layout === "nt" && shape.M <= 50 ? ["f16", "q8"] : [];
-    const others = alternatives(shape, device).filter((v) => nameOf(v) !== nameOf(chosen("f32")));
+    const others = new Map([...candidates(shape, device), TILE].map((v) => [nameOf(v), v]));
+    others.delete(nameOf(chosen("f32")));
     return [
       ...(["f32", ...packed] as const).map((weight) => matmulCase(shape, chosen(weight), weight, true)),
-      ...others.map((variant) => matmulCase(shape, variant, "f32", false)),
+      ...[...others.values()].map((variant) => matmulCase(shape, variant, "f32", false)),
     ];
   });
 }
 
-function alternatives({ layout, M }: MatmulShape, { lanes }: Device): Variant[] {
-  const out: Variant[] = [{ family: "tile" }];
-  if (layout === "nt" && M <= 8) out.push({ family: "few-rows", rows: M <= 1 ? 1 : M <= 4 ? 4 : 8 });
-  if (lanes > 0 && layout !== "tn" && M > 8) {
-    for (const rows of [10, 16, 25, 32, 50, 64]) if (rows < 2 * M) out.push({ family: "lane", lanes, rows });
-  }
-  if (lanes > 0 && layout === "nt" && M === 1) out.push({ family: "lane", lanes, rows: 1 });
-  return out;
-}
-
+/** A space in place of the table's ".r": "lane 50". */
 function nameOf(v: Variant): string {
-  return `${v.family}${"rows" in v ? ` ${v.rows}` : ""}`;
+  return variantName(v).replace(".r", " ");
 }
 
 function matmulCase(shape: NamedShape, variant: Variant, weight: Weight, chosen: boolean): KernelCase {

@@ -2,7 +2,7 @@ import { l2Normalize } from "../../kernels/l2norm/l2norm.js";
 import { l2NormalizeBackwardRef, l2NormalizeRef } from "../../kernels/l2norm/l2norm.ref.js";
 import { layerNorm, layerNormClass } from "../../kernels/layernorm/layernorm.js";
 import { layerNormBackwardRef, layerNormRef } from "../../kernels/layernorm/layernorm.ref.js";
-import { chooseRowGroup, type RowGroup, runnableRowGroups } from "../../kernels/rowgroup.js";
+import { chooseRowGroup, type RowGroup, rowGroupName, runnableRowGroups } from "../../kernels/rowgroup.js";
 import { logSoftmax, softmax } from "../../kernels/softmax/softmax.js";
 import {
   logSoftmaxBackwardRef,
@@ -16,8 +16,7 @@ import { CLIP, GPT2, TRAINING } from "./shapes.js";
 
 /** Operations that work row by row, in every way in which a workgroup may share a row. */
 export function normCases(device: Device): KernelCase[] {
-  const groupsOf = (of?: string) =>
-    variantsOf(runnableRowGroups(device), chooseRowGroup(device, of), (g) => `${g.reduce}${g.size}`);
+  const groupsOf = (of?: string) => variantsOf(runnableRowGroups(device), chooseRowGroup(device, of), rowGroupName);
   const [layerNorms, others] = [groupsOf(layerNormClass(GPT2.width)), groupsOf()];
   type Group = (typeof others)[number];
   const at = (make: MakeOperation, r: number, columns: number, { variant, name, chosen }: Group): Operation => {

@@ -101,7 +101,7 @@ if (!(Number.isInteger(turns.pairs) && turns.pairs > 0 && turns.ms >= 0)) {
   console.error(`--pairs ${options.pairs} must be a whole number above 0, and --ms ${options.ms} a time`);
   process.exit(2);
 }
-const pattern = positionals[0]?.toLowerCase() ?? "";
+const pattern = positionals.join(" ").toLowerCase();
 const all = options.browser ? BROWSER_CASES : CASES;
 const cases = all.filter((c) => `${c.type} ${shapeOf(c)}`.toLowerCase().includes(pattern));
 if (cases.length === 0) {
@@ -120,5 +120,5 @@ const report: PeerReport = {
   comparisons,
   absences,
 };
-save(pattern ? `${place.name}-part` : place.name, report);
+save(pattern ? `${place.name}-${pattern}` : place.name, report);
 await place.close();

@@ -12,7 +12,9 @@ const browser = await openChromium();
 try {
   const opened = await browser.openFile(page, "light");
   await opened.page.setViewportSize({ width, height });
-  await sharp(await opened.page.screenshot()).webp({ quality: 80 }).toFile(picture);
+  await sharp(await opened.page.screenshot())
+    .webp({ quality: 80 })
+    .toFile(picture);
   for (const complaint of opened.complaints) throw new Error(complaint);
 } finally {
   await browser.close();

@@ -113,13 +113,21 @@ it("loading: time, bytes of the weights, memory of a long caption", async () => 
 });
 
 it("training by variant: a step, its rate, arithmetic, counts and memory", async () => {
-  const found = await all(trainingVariants(() => openDevice(), TINY_GPT2, 2));
+  const found = await all(trainingVariants(() => openDevice({ timestamps: true }), TINY_GPT2, 2));
   const steps = found.filter(({ what, unit }) => what === "training step" && unit === "ms");
   expect(new Set(steps.map(({ model }) => model)).size).toBe(VARIANTS.length);
   expect(steps.every(({ how }) => how === "batch 2, 10 + 16 tokens")).toBe(true);
   expect(found.filter(({ unit }) => unit === "submits").map(({ value }) => value)).toEqual(Array(4).fill(2));
   const peaks = found.filter(({ what }) => what === "peak of device memory").map(({ value }) => value);
   expect(peaks[3], "the frozen GPT-2 after the fine-tuned one").toBeLessThan(peaks[2]!);
+  expect(found.filter(({ unit }) => unit === "GFLOP/s").length).toBe(VARIANTS.length);
+  for (const model of new Set(steps.map((step) => step.model))) {
+    const shares = found.filter((m) => m.model === model && m.unit === "%");
+    const names = shares.map(({ what }) => what);
+    expect(names).toContain("of it: matmul.nn"); // gradients of activations
+    expect(names).toContain("of it: matmul.tn"); // of weights, the mapper's in every variant
+    expect(shares.reduce((sum, { value }) => sum + value, 0)).toBeCloseTo(100, 1);
+  }
 });
 
 it("captions: latency by stage, and rate by batch, of the shipped model", async () => {

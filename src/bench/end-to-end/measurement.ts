@@ -1,7 +1,7 @@
 import type { Timing } from "../node-timing.js";
 import { type ReportHead, round } from "../result.js";
 
-export type Unit = "ms" | "images/s" | "tokens/s" | "MB" | "GFLOP" | "%" | "dispatches" | "submits";
+export type Unit = "ms" | "images/s" | "tokens/s" | "MB" | "GFLOP" | "GFLOP/s" | "%" | "dispatches" | "submits";
 
 /** Where a measurement stands on a curve: what grows, and on which of several lines. */
 export interface Place {

@@ -6,12 +6,13 @@ import { ClipCap } from "../../models/clipcap.js";
 import type { CaptionOptions } from "../../models/options.js";
 import { DEFAULT_MODEL, modelFolder } from "../../node/model.js";
 import type { Device } from "../../runtime/device.js";
-import { type ProgramRun, Trace } from "../../runtime/trace.js";
+import type { ProgramRun } from "../../runtime/trace.js";
 import { stages } from "../../runtime/trace-events.js";
 import { stopwatch, type Timing, timed, watchLap } from "../node-timing.js";
 import { countWork } from "./counts.js";
 import { growing, turns } from "./growth.js";
 import { amount, type Measurement, type Place, time } from "./measurement.js";
+import { tracedRuns } from "./traced.js";
 
 const MODEL = `${DEFAULT_MODEL} (shipped weights)`;
 /** The project's own limit from photo to caption, in ms. */
@@ -94,14 +95,10 @@ const STAGES: Readonly<Record<string, string>> = {
 
 /** Time on the device by stage, of one piece of work. */
 async function tracedStages(device: Device, work: () => Promise<unknown>): Promise<Map<string, number>> {
-  const trace = new Trace();
-  await trace.attach(device);
-  await work();
-  device.recorder = undefined;
   const sums = new Map<string, number>();
   const add = (name: string, { times }: ProgramRun, first: number, last: number) =>
     sums.set(name, (sums.get(name) ?? 0) + times[2 * last + 1]! - times[2 * first]!);
-  for (const run of (await trace.finish()).runs) {
+  for (const run of await tracedRuns(device, work)) {
     if (run.program === "generate.step") add("further tokens", run, 0, run.dispatches.length - 1);
     else for (const { stage, first, last } of stages(run.dispatches)) add(STAGES[stage] ?? stage, run, first, last);
   }

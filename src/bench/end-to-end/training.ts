@@ -11,6 +11,7 @@ import { countWork } from "./counts.js";
 import { growing, turns } from "./growth.js";
 import { amount, type Measurement, type Place, time } from "./measurement.js";
 import { PREFIX, SEED } from "./networks.js";
+import { kernelShares } from "./traced.js";
 
 /** Tokens of every caption: few of COCO's have more. */
 const TOKENS = 16;
@@ -61,10 +62,13 @@ class TrainingBench {
     return new TrainingBench(device, model, networks, sources, finetuned ? 0.1 : 0, undefined);
   }
 
-  /** A steady step with this many captions, at its place where it is a point of a curve. */
+  /**
+   * A steady step with this many captions: at its place where it is a point of a curve; with the share of each kernel
+   * where that is wanted, for which the device needs timestamps.
+   */
   async measure(
     images: number,
-    place?: Place,
+    { place, shares }: { readonly place?: Place; readonly shares?: boolean },
   ): Promise<{ readonly ms: number; readonly found: readonly Measurement[] }> {
     const { device, model } = this;
     const { host, step } = await this.prepare(images);
@@ -77,8 +81,10 @@ class TrainingBench {
       time({ ...subject, place }, timing),
       amount({ ...subject, what: "tokens learnt", place }, (1000 * labels) / timing.median, "tokens/s"),
       amount({ ...subject, what: "forward and backward pass" }, this.trainer!.flops / 1e9, "GFLOP"),
+      amount(subject, this.trainer!.flops / 1e6 / timing.median, "GFLOP/s"),
       ...(await countWork(device, subject, 1, step)),
       amount({ ...subject, what: "peak of device memory" }, device.memory().peak / 1e6, "MB"),
+      ...(shares ? await kernelShares(device, subject, step) : []),
     ];
     return { ms: timing.median, found };
   }
@@ -126,7 +132,7 @@ export async function* trainingVariants(
     const device = await open();
     try {
       const bench = await TrainingBench.create(device, gpt2, variant);
-      yield* (await bench.measure(images)).found;
+      yield* (await bench.measure(images, { shares: true })).found;
     } finally {
       device.close();
     }
@@ -142,7 +148,9 @@ export async function* trainingGrowth(
 ): AsyncGenerator<Measurement> {
   const bench = await TrainingBench.create(device, gpt2, variant);
   try {
-    yield* growing(points, (images) => bench.measure(images, { axis: "images", x: images, line: bench.model }));
+    yield* growing(points, (images) =>
+      bench.measure(images, { place: { axis: "images", x: images, line: bench.model } }),
+    );
   } finally {
     bench.free();
   }

@@ -5,6 +5,7 @@ import { AS_WRITTEN } from "../data/captions/normalise.js";
 import { type Problems, problemSummary } from "../data/captions/problems.js";
 import { checkCaption } from "../data/scenes/captions.js";
 import { DRAWING_VERSION, type SceneImage, sceneDataset } from "../data/scenes/dataset.js";
+import { endOfText } from "../models/clip.js";
 import type { Text } from "./batch.js";
 import type { TrainConfig } from "./config.js";
 import { type Networks, SCENES } from "./node-networks.js";
@@ -95,8 +96,6 @@ export function tokenize(
 
 /** Start, words and end, without the padding behind it. */
 function clipIds(caption: string, { tokenizer, config }: Networks["clip"]): number[] {
-  const { positions, eosId } = config.text;
-  const ids = tokenizer.encodeClip(caption, positions);
-  const end = ids.indexOf(eosId, 1);
-  return end < 0 ? ids : ids.slice(0, end + 1);
+  const ids = tokenizer.encodeClip(caption, config.text.positions);
+  return ids.slice(0, endOfText(ids, config.text) + 1);
 }

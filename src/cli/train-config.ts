@@ -72,7 +72,7 @@ export function withConfigOptions(command: Command, numeric: (flag: string) => (
   command
     .option("--normalize-prefix", "scale embeddings to length 1")
     .option("--finetune-gpt2", "train GPT-2 too, with dropout")
-    .option("--train-clip", "train CLIP too, with the contrastive loss")
+    .option("--train-clip", "train CLIP too, with the contrastive loss (its scale exp(logit_scale) stays at most 100)")
     .optionsGroup("Training:");
   number("--epochs", "times that the data is seen (default: 10)");
   number("--steps", "updates, instead of epochs");

@@ -1,3 +1,4 @@
+import { capLogitScale } from "../kernels/contrastive/contrastive.js";
 import { Arenas } from "../runtime/arenas.js";
 import type { Device } from "../runtime/device.js";
 import { Program } from "../runtime/program.js";
@@ -157,6 +158,8 @@ export class Trainer {
     const program = new Program(this.device, "update");
     const { store } = this.model;
     const norm = recordAdamW(program, store, { ...this.options.optimizer, loss: this.sums.total, label: "adamw" });
+    const logitScale = this.model.clip?.texts?.logitScale;
+    if (logitScale?.requiresGrad) capLogitScale(program, logitScale, { label: "logit_scale" });
     this.update = { program: await program.compile({ arenas: this.arenas }), norm };
   }
 

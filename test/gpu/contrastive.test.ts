@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CONTRASTIVE_CASES } from "../../src/kernels/contrastive/contrastive.cases.js";
-import { contrastiveLoss } from "../../src/kernels/contrastive/contrastive.js";
+import { capLogitScale, contrastiveLoss } from "../../src/kernels/contrastive/contrastive.js";
 import { contrastiveBackwardRef, contrastiveRef } from "../../src/kernels/contrastive/contrastive.ref.js";
 import type { Device } from "../../src/runtime/device.js";
 import { Program } from "../../src/runtime/program.js";
@@ -47,6 +47,25 @@ describe("contrastiveLoss", () => {
     expect([...loss!]).toEqual([0]);
   });
 
+  it("has its learnt scale capped at 100, and left to the bit below", async () => {
+    const most = Math.fround(Math.log(100));
+    for (const [before, after] of [
+      [4.7, most],
+      [1e30, most],
+      [most, most],
+      [4.6, 4.6],
+      [-3, -3],
+    ] as const) {
+      const p = new Program(device, "cap");
+      const scale = upload(p, "scale", [1], [before]);
+      capLogitScale(p, scale, { label: "cap" });
+      await p.compile();
+      p.run();
+      expect(new Float32Array(await device.read(scale))[0]).toBe(Math.fround(after));
+      p.destroy();
+    }
+  });
+
   it("costs nothing backward for what is frozen", () => {
     const p = new Program(device, "frozen");
     const [images, texts, scale] = [p.persistent("i", [4, 8]), p.persistent("t", [4, 8]), p.persistent("s", [1])];
@@ -64,6 +83,7 @@ describe("contrastiveLoss", () => {
     const o = { label: "loss" };
     expect(() => contrastiveLoss(p, i, tensor("u", [4, 8]), tensor("s", [1]), o)).toThrow("wrong.u is [4,8]");
     expect(() => contrastiveLoss(p, i, t, tensor("r", [2]), o)).toThrow("wrong.r is [2], expected one number");
+    expect(() => capLogitScale(p, tensor("q", [2]), o)).toThrow("loss: wrong.q is [2], expected [1]");
     p.destroy();
   });
 });

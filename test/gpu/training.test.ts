@@ -119,6 +119,21 @@ describe("a steady run", () => {
   });
 });
 
+it("CLIP's temperature is learnt, up to a scale of 100", async () => {
+  const training = await create(tinyConfig());
+  const { store } = training.model;
+  const scaleAfterStep = async (start: number) => {
+    store.write("logit_scale", Float32Array.of(start));
+    await steps(training, 2, 3); // behind the warm-up, which begins at 0
+    return (await store.read("logit_scale"))[0]!;
+  };
+  expect(await scaleAfterStep(5)).toBe(Math.fround(Math.log(100)));
+  const learnt = await scaleAfterStep(4.5);
+  expect(learnt).not.toBe(4.5);
+  expect(Math.abs(learnt - 4.5)).toBeLessThan(0.01);
+  training.free();
+});
+
 it("a frozen GPT-2 has no gradients in memory, and their work is not done", async () => {
   const work = async (train: readonly string[]) => {
     const training = await create(tinyFrozen({ train }));

@@ -9,7 +9,7 @@ import { elementGrid } from "../grid.js";
 import { l2Normalize } from "../l2norm/l2norm.js";
 import { matmul } from "../matmul/matmul.js";
 import { add } from "../rows/rows.js";
-import { scaleBackwardKernel, scaleKernel } from "./contrastive.wgsl.js";
+import { capScaleKernel, scaleBackwardKernel, scaleKernel } from "./contrastive.wgsl.js";
 
 export interface ContrastiveOptions {
   /** Factor of the loss. Default 1. */
@@ -70,6 +70,16 @@ function total(p: Program, terms: Tensor, label: string): Tensor {
   return sum;
 }
 
+/** CLIP's training keeps logits below 100 times the cosine (docs/facts.md 8). */
+const MAX_LOGIT_SCALE = Math.log(100);
+
+/** Brings logitScale [1] down to ln 100 where it lies above; for after an update. @throws RangeError for another shape. */
+export function capLogitScale(p: Program, logitScale: Tensor, { label }: { readonly label: string }): void {
+  expectShape(label, logitScale, [1]);
+  const [tensors, uniforms] = [{ scale: logitScale }, { most: MAX_LOGIT_SCALE }];
+  p.dispatch({ kernel: capScaleKernel, label, tensors, uniforms, workgroups: [1, 1, 1] });
+}
+
 export function contrastiveKernels(): KernelSpec[] {
-  return [scaleKernel, scaleBackwardKernel];
+  return [scaleKernel, scaleBackwardKernel, capScaleKernel];
 }

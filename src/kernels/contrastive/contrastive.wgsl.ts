@@ -1,7 +1,7 @@
 import { type KernelSpec, read, write } from "../../runtime/kernel.js";
 import { ELEMENT_WGSL, ELEMENTS_PER_GROUP } from "../grid.js";
 
-// exp overflows f32 above 88. Trained scales are below 5.
+// exp overflows f32 above 88. Trained scales are at most ln 100 (`capLogitScale`), those of files may be anything.
 const FACTOR_WGSL = /* wgsl */ `${ELEMENT_WGSL}
 fn factor() -> f32 { return exp(clamp(scale[0], -80.0, 80.0)); }
 `;
@@ -31,5 +31,17 @@ export const scaleBackwardKernel: KernelSpec = {
   body: /* wgsl */ `${FACTOR_WGSL}${ENTRY}
   dx[i] = factor() * dy[i];
   terms[i] = y[i] * dy[i];
+}`,
+};
+
+/** scale = min(scale, most), in place. */
+export const capScaleKernel: KernelSpec = {
+  name: "contrastive.scale.cap",
+  bindings: [write("scale")],
+  uniforms: [["most", "f32"]],
+  workgroup: [1, 1, 1],
+  body: /* wgsl */ `
+@compute fn main() {
+  scale[0] = min(scale[0], u.most);
 }`,
 };

@@ -53,7 +53,7 @@ export async function embedAll(device: Device, { arms }: Experiment, { training,
       images,
       (image, error) => screen.note(`${image.id} is left out: ${error.message}`),
       {
-        source: config.data.source,
+        data: config.data,
         signal: stopSignal,
         onProgress: (done, total) => screen.progress("embedding the pictures, once for all variants", done, total),
       },
@@ -69,6 +69,7 @@ async function openTest({ data, seed }: TrainConfig, count: number): Promise<rea
   if (data.source === SCENES) {
     return sceneDataset({ seed, size: data.scenes.size, train: 0, dev: 0, test: count }).images;
   }
-  const set = await openDataset(data.source, { images: data.images, format: data.format, normalise: AS_WRITTEN });
+  const { images, format, rawOrientation } = data;
+  const set = await openDataset(data.source, { images, format, rawOrientation, normalise: AS_WRITTEN });
   return set.images.filter(({ split }) => split === "test").slice(0, count);
 }

@@ -7,6 +7,7 @@ import { parseTrainConfig, type TrainConfig } from "../train/config.js";
 import { SCENES } from "../train/node-networks.js";
 import { type JsonObject, parseJsonObject } from "../weights/json-fields.js";
 import { fileError } from "../weights/node-source.js";
+import { RAW_ORIENTATION } from "./images.js";
 import type { CommonOptions } from "./options.js";
 import type { TraceOptions } from "./trace.js";
 
@@ -16,6 +17,7 @@ export interface ConfigFlags {
   readonly data?: string;
   readonly images?: string;
   readonly format?: string;
+  readonly rawOrientation?: boolean;
   readonly clip?: string;
   readonly gpt2?: string;
   readonly model?: string;
@@ -55,6 +57,7 @@ export function withConfigOptions(command: Command, numeric: (flag: string) => (
     .option("--data <file>", 'captions (COCO, Karpathy, Flickr, CSV, JSON lines, folder, .tar), or "scenes"')
     .option("--images <dir>", "folder of the pictures that --data names")
     .option("--format <name>", "format of --data, where it is not recognised")
+    .option(...RAW_ORIENTATION)
     .optionsGroup("Networks:")
     .option(
       "--config <file|name>",
@@ -72,19 +75,25 @@ export function withConfigOptions(command: Command, numeric: (flag: string) => (
   command
     .option("--normalize-prefix", "scale embeddings to length 1")
     .option("--finetune-gpt2", "train GPT-2 too, with dropout")
-    .option("--train-clip", "train CLIP too, with the contrastive loss (its scale exp(logit_scale) stays at most 100)")
+    .option(
+      "--train-clip",
+      "train CLIP too, with the contrastive loss (its scale exp(logit_scale) stays at most 100) and one caption of a picture an epoch",
+    )
     .optionsGroup("Training:");
   number("--epochs", "times that the data is seen (default: 10)");
   number("--steps", "updates, instead of epochs");
   number("--batch", "examples of an update (default: 40)");
-  number("--micro-batch", "examples on the device at once; gradients are added up (default: all)");
+  number(
+    "--micro-batch",
+    "examples on the device, and in the contrastive loss, at once; gradients are added up (default: all)",
+  );
   number("--lr", "highest learning rate (default: 2e-5)");
   number("--warmup-steps", "updates until it is reached (default: 5 % of all)");
   number("--patience", "looks at the validation pictures without progress before training ends (default: never)");
   number("--seed", "of everything that is random (default: 0)");
   command.option(
     "--compat",
-    "as the original: its AdamW, warm-up, token 0 not learnt, captions as written, f16 embeddings",
+    "as the original: its AdamW, warm-up, token 0 not learnt, captions and pictures as stored, f16 embeddings",
   );
 }
 
@@ -109,7 +118,14 @@ async function readConfig(name: string): Promise<JsonObject> {
 const COMPAT: JsonObject = {
   optimizer: { type: "hf2021", max_norm: null },
   schedule: { type: "linear", lr: 2e-5, warmup_steps: 5000, warmup_fraction: null, final: null },
-  data: { normalise: false, end_token: false, ignored_id: 0, f16_embeddings: true, captions: "each" },
+  data: {
+    normalise: false,
+    raw_orientation: true,
+    end_token: false,
+    ignored_id: 0,
+    f16_embeddings: true,
+    captions: "each",
+  },
   pool: 1,
 };
 
@@ -117,7 +133,7 @@ function fromFlags(f: ConfigFlags, base: JsonObject): JsonObject {
   const { model = "networks" in base ? undefined : SHIPPED_MODEL } = f;
   const train = [...(f.trainClip ? ["clip"] : []), "mapper", ...(f.finetuneGpt2 ? ["gpt2"] : [])];
   return defined({
-    data: defined({ source: f.data, images: f.images, format: f.format }),
+    data: defined({ source: f.data, images: f.images, format: f.format, raw_orientation: f.rawOrientation }),
     networks: defined({ clip: f.clip ?? model, gpt2: f.gpt2 ?? model }),
     mapper: defined({ type: f.mapper, prefix_length: f.prefixLength, clip_length: f.clipLength, num_layers: f.layers }),
     train: f.trainClip || f.finetuneGpt2 ? train : undefined,
@@ -170,7 +186,7 @@ export function checkFlags({ out, resume, dryRun, json, quiet, device, trace, ..
   }
   if (dryRun && trace !== undefined)
     throw new ClipCapError("bad-usage", "--dry-run runs nothing that --trace could show; leave one of them out");
-  const { epochs, steps, clip, gpt2, model, mapper, clipLength, layers, data, images, format } = config;
+  const { epochs, steps, clip, gpt2, model, mapper, clipLength, layers, data, images, format, rawOrientation } = config;
   if (epochs !== undefined && steps !== undefined)
     throw new ClipCapError("bad-usage", "give --epochs or --steps, not both");
   if (model !== undefined && clip !== undefined && gpt2 !== undefined) {
@@ -179,7 +195,7 @@ export function checkFlags({ out, resume, dryRun, json, quiet, device, trace, ..
   if (mapper === "mlp" && (clipLength !== undefined || layers !== undefined)) {
     throw new ClipCapError("bad-usage", "--clip-length and --layers belong to --mapper transformer; leave them out");
   }
-  if (data === SCENES && (images !== undefined || format !== undefined)) {
-    throw new ClipCapError("bad-usage", "scenes are drawn; leave --images and --format out");
+  if (data === SCENES && (images ?? format ?? rawOrientation) !== undefined) {
+    throw new ClipCapError("bad-usage", "scenes are drawn; leave --images, --format and --raw-orientation out");
   }
 }

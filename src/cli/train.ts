@@ -202,7 +202,7 @@ async function prepare(
     embeddings = data.embeddings
       ? givenEmbeddings(data.embeddings, networks.clip)
       : await embedPictures(device, networks.clip, images, report, {
-          source: config.data.source,
+          data: config.data,
           signal: stopSignal,
           onProgress,
         });

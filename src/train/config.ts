@@ -1,4 +1,5 @@
 import { type DatasetFormat, FORMATS } from "../data/captions/dataset.js";
+import { AS_WRITTEN, type NormaliseOptions } from "../data/captions/normalise.js";
 import type { Augmentation } from "../data/image/augment.js";
 import { asObject, Fields, type JsonObject } from "../weights/json-fields.js";
 import { INITIAL_EMBEDDINGS, type InitialEmbeddings } from "./initial.js";
@@ -40,9 +41,14 @@ export interface TrainConfig {
     readonly scenes: { readonly train: number; readonly dev: number; readonly size: number };
     /** Share of the pictures kept for validation where the data names no split. */
     readonly dev: number;
-    /** Whether an epoch takes every caption of a picture, or some of them, drawn anew, behind one encoding of it. */
+    /**
+     * Whether an epoch takes every caption of a picture, or some of them, drawn anew, behind one encoding of it. With the
+     * contrastive loss one is the default: two examples of a picture in a batch would count as unlike each other.
+     */
     readonly captions: "each" | number;
-    readonly normalise: boolean;
+    readonly normalise: NormaliseOptions;
+    /** Whether pictures are seen as they are stored, whatever orientation their EXIF data names. */
+    readonly rawOrientation: boolean;
     /** Whether GPT-2's end of text is learnt after every caption. */
     readonly endToken: boolean;
     /** Label that is not learnt, and embeddings rounded to f16: the original's habits (docs/facts.md 3). */
@@ -91,6 +97,7 @@ export function parseTrainConfig(json: JsonObject, where: string): TrainConfig {
   const microBatch = f.int("micro_batch", batch, 1, batch);
   if (batch % microBatch !== 0) throw f.error("micro_batch", `a divisor of the batch of ${batch}`);
   const train = parts(f);
+  const loss = losses(f, train);
   return {
     name: f.text("name") ?? "clipcap",
     seed: f.int("seed", 0, 0, 0xffff_ffff),
@@ -99,13 +106,13 @@ export function parseTrainConfig(json: JsonObject, where: string): TrainConfig {
     mapper: mapper(f),
     normalizePrefix: f.bool("normalize_prefix", false),
     train,
-    data: data(f),
+    data: data(f, loss),
     augment: augmentation(f, train),
     batch,
     microBatch,
     pool: f.int("pool", 16, 1, 100_000),
     length: runLength(f),
-    loss: losses(f, train),
+    loss,
     optimizer: optimizer(f),
     schedule: schedule(f),
     dropout: f.float("dropout", train.includes("gpt2") ? 0.1 : 0, 0, 0.99),
@@ -210,7 +217,7 @@ function parts(f: Fields): PartName[] {
   return PARTS.filter((part) => value.includes(part));
 }
 
-function data(f: Fields): TrainConfig["data"] {
+function data(f: Fields, loss: TrainConfig["loss"]): TrainConfig["data"] {
   const d = section(f, "data", [
     "source",
     "images",
@@ -219,6 +226,7 @@ function data(f: Fields): TrainConfig["data"] {
     "dev",
     "captions",
     "normalise",
+    "raw_orientation",
     "end_token",
     "ignored_id",
     "f16_embeddings",
@@ -226,6 +234,7 @@ function data(f: Fields): TrainConfig["data"] {
   const scenes = section(d, "scenes", ["train", "dev", "size"]);
   const source = d.text("source");
   if (!source) throw d.error("source", 'a file or folder of captions, or "scenes"');
+  const captions = d.values.captions ?? (loss.contrastive > 0 ? 1 : "each");
   return {
     source,
     images: d.text("images"),
@@ -236,12 +245,24 @@ function data(f: Fields): TrainConfig["data"] {
       size: scenes.int("size", 64, 16, 1024),
     },
     dev: d.float("dev", 0.02, 0, 0.9),
-    captions: (d.values.captions ?? "each") === "each" ? "each" : d.int("captions", undefined, 1, MAX_CAPTIONS),
-    normalise: d.bool("normalise", true),
+    captions: captions === "each" ? captions : d.int("captions", 1, 1, MAX_CAPTIONS),
+    normalise: normalisation(d),
+    rawOrientation: d.bool("raw_orientation", false),
     endToken: d.bool("end_token", false),
     ignoredId: d.values.ignored_id == null ? undefined : d.int("ignored_id", undefined, 0),
     f16Embeddings: d.bool("f16_embeddings", false),
   };
+}
+
+const NORMALISATION = ["spaces", "punctuation", "lowercase", "capital", "period"] as const;
+
+function normalisation(d: Fields): NormaliseOptions {
+  const value = d.values.normalise ?? true;
+  if (typeof value === "boolean") return value ? {} : AS_WRITTEN;
+  if (typeof value !== "object") throw d.error("normalise", `true, false, or an object of ${NORMALISATION.join(", ")}`);
+  const steps = section(d, "normalise", NORMALISATION);
+  const given = NORMALISATION.filter((step) => steps.values[step] != null);
+  return Object.fromEntries(given.map((step) => [step, steps.bool(step, false)]));
 }
 
 function augmentation(f: Fields, train: readonly PartName[]): Augmentation | undefined {

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { type CaptionDataset, type CaptionedImage, splitByImage } from "../data/captions/dataset.js";
 import { openDataset } from "../data/captions/node-open.js";
-import { AS_WRITTEN } from "../data/captions/normalise.js";
 import { type Problems, problemSummary } from "../data/captions/problems.js";
 import { checkCaption } from "../data/scenes/captions.js";
 import { DRAWING_VERSION, type SceneImage, sceneDataset } from "../data/scenes/dataset.js";
@@ -28,7 +27,8 @@ export async function openTrainingData({ data, seed }: TrainConfig): Promise<Tra
   const set = await openDataset(data.source, {
     images: data.images,
     format: data.format,
-    normalise: data.normalise ? {} : AS_WRITTEN,
+    normalise: data.normalise,
+    rawOrientation: data.rawOrientation,
   });
   const { train, dev } = splitByImage(set.images, { fraction: data.dev, seed });
   return { train, dev, problems: set.problems, digest: digestOf([train, dev]), embeddings: set.embeddings };

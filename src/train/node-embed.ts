@@ -10,6 +10,7 @@ import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 import { Program } from "../runtime/program.js";
 import { f16ToF32, f32ToF16 } from "../weights/float.js";
+import type { TrainConfig } from "./config.js";
 import { embeddingInput, type ImageInput } from "./images.js";
 import type { TrainingData } from "./node-data.js";
 import { type Networks, visionFingerprint } from "./node-networks.js";
@@ -48,15 +49,16 @@ const BATCH = 16;
 const SHARD = 512;
 
 /** Where embeddings are kept: they are computed once for each CLIP and data set, whatever is trained with them. */
-function embeddingFolder(fingerprint: string, source: string): string {
+function embeddingFolder(fingerprint: string, { source, rawOrientation }: EmbedOptions["data"]): string {
   const caches = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
   const data = createHash("sha256").update(resolve(source)).digest("hex").slice(0, 16);
-  return join(caches, "clipcap-webgpu", "embeddings", `${fingerprint.slice(0, 16)}-${data}`);
+  const name = `${fingerprint.slice(0, 16)}-${data}${rawOrientation ? "-raw" : ""}`;
+  return join(caches, "clipcap-webgpu", "embeddings", name);
 }
 
 export interface EmbedOptions {
-  /** What the pictures belong to; those of other data may have the same names. */
-  readonly source: string;
+  /** What the pictures belong to, since those of other data may have the same names, and which way up they are seen. */
+  readonly data: Pick<TrainConfig["data"], "source" | "rawOrientation">;
   readonly signal: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -75,7 +77,7 @@ export async function embedPictures(
 ): Promise<Embeddings> {
   const fingerprint = await visionFingerprint(clip);
   const width = clip.config.vision.projection;
-  const cache = await EmbeddingCache.open(embeddingFolder(fingerprint, o.source), { fingerprint, width });
+  const cache = await EmbeddingCache.open(embeddingFolder(fingerprint, o.data), { fingerprint, width });
   const embeddings = new Map<string, Float32Array>();
   const missing: { readonly image: CaptionedImage; readonly stamp: string }[] = [];
   for (const image of images) {

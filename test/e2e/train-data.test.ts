@@ -1,5 +1,6 @@
 import { link, mkdir, readdir, readFile, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
 import { f32ToF16 } from "../../src/weights/float.js";
 import { goldenJson, goldenPath } from "../goldens.js";
@@ -40,7 +41,10 @@ describe("wrong usage: one sentence, exit code 2, and no folder is left", () => 
     [data, "--out is missing; name a folder for the run"],
     [[...data, "--out", "RUN", "--epochs", "1", "--steps", "2"], "give --epochs or --steps, not both"],
     [[...data, "--out", "RUN", "--mapper", "mlp", "--layers", "3"], "belong to --mapper transformer"],
-    [["--data", "scenes", "--images", "x", "--out", "RUN"], "scenes are drawn; leave --images and --format out"],
+    [
+      ["--data", "scenes", "--images", "x", "--out", "RUN"],
+      "scenes are drawn; leave --images, --format and --raw-orientation out",
+    ],
     [["--out", "RUN", "--resume"], "has no config.json, so there is nothing to resume; leave --resume out to start"],
     [["--out", "RUN", "--resume", "--lr", "1"], "leave --lr out, or edit config.json in --out"],
     [["--out", "RUN"], 'data: "source" must be a file or folder of captions, or "scenes", not missing.'],
@@ -144,6 +148,22 @@ it("pictures: a broken one is said and left out, long captions are cut and said,
   expect(await runLines(again.out, "metrics.jsonl")).toEqual(await runLines(first.out, "metrics.jsonl"));
 });
 
+it("--raw-orientation sees pictures as they are stored, and takes no embeddings of turned ones from the cache", async () => {
+  const source = await writePictures(at("turned"), CAPTIONS, ["white.png"]);
+  const json = onPictures({ data: { source } });
+  const upright = await train(json);
+  for (const name of Object.keys(CAPTIONS)) {
+    const path = at("turned/images", name);
+    await writeFile(path, await sharp(path).withMetadata({ orientation: 6 }).toBuffer());
+  }
+  const turned = await train(json);
+  const stored = await train(json, "--raw-orientation");
+  expect(stored.exitCode, stored.stderr).toBe(0);
+  const lines = ({ out }: typeof stored) => runLines(out, "metrics.jsonl");
+  expect(await lines(stored)).toEqual(await lines(upright));
+  expect(await lines(turned)).not.toEqual(await lines(upright));
+});
+
 it("one picture, without any for validation: best is the latest model", async () => {
   const source = await writePictures(at("one"), { "a.png": ["A red ball."] });
   const ran = await train(onPictures({ data: { source }, batch: 1 }));
@@ -172,7 +192,7 @@ it("--compat trains on what the original's parse_coco.py wrote", async () => {
   expect(config).toMatchObject({
     optimizer: { type: "hf2021" },
     schedule: { type: "linear", lr: 2e-5, warmup_steps: 5000 },
-    data: { normalise: false, ignored_id: 0, f16_embeddings: true },
+    data: { normalise: false, raw_orientation: true, ignored_id: 0, f16_embeddings: true },
   });
   const rates = (await runLines(ran.out, "metrics.jsonl")).filter(({ kind }) => kind === "train").map(({ lr }) => lr);
   expect(rates).toEqual([0, 2e-5 / 5000]);
@@ -187,7 +207,7 @@ it("--dry-run says what a run would take, for people and as JSON, and leaves not
     expect(table.stdout).toContain(row);
   }
   const plan = JSON.parse(json.stdout);
-  expect(plan).toMatchObject({ steps: 12, stepsPerEpoch: 50, examples: { train: 40, dev: 4 }, cut: 0 });
+  expect(plan).toMatchObject({ steps: 12, stepsPerEpoch: 10, examples: { train: 40, dev: 4 }, cut: 0 });
   expect(plan.peakBytes).toBeGreaterThan(plan.bytes.parameters);
   expect(plan.stepFlops).toBeGreaterThan(1e6);
   expect(await readdir(folder)).not.toContain("dry");

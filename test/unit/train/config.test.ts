@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { AS_WRITTEN } from "../../../src/data/captions/normalise.js";
 import { parseTrainConfig } from "../../../src/train/config.js";
 
 const least = { networks: { clip: "a", gpt2: "b" }, data: { source: "captions.jsonl" } };
@@ -15,12 +16,32 @@ it("what is left out is as in the original, but for its mistakes", () => {
     loss: { caption: 1, contrastive: 0 },
     schedule: { shape: { type: "linear" }, peak: 2e-5, warmup: { fraction: 0.05 } },
     dropout: 0,
-    data: { captions: "each", normalise: true, endToken: false, ignoredId: undefined },
+    data: { captions: "each", normalise: {}, rawOrientation: false, endToken: false, ignoredId: undefined },
   });
   expect(parseTrainConfig({ ...least, train: ["gpt2", "mapper"] }, "run.json")).toMatchObject({
     train: ["mapper", "gpt2"],
     dropout: 0.1,
   });
+});
+
+it("normalisation goes by steps", () => {
+  const of = (normalise: unknown) =>
+    parseTrainConfig({ ...least, data: { source: "x", normalise } }, "run.json").data.normalise;
+  expect(of(true)).toEqual({});
+  expect(of(false)).toEqual(AS_WRITTEN);
+  expect(of({ lowercase: true, capital: false })).toEqual({ lowercase: true, capital: false });
+});
+
+it("with the contrastive loss an epoch takes one caption of a picture, unless the configuration says otherwise", () => {
+  const of = (data: object, contrastive: number) =>
+    parseTrainConfig({ ...least, train: ["clip"], loss: { contrastive }, data: { source: "x", ...data } }, "run.json")
+      .data.captions;
+  expect([of({}, 0.5), of({}, 0), of({ captions: "each" }, 0.5), of({ captions: 3 }, 0.5)]).toEqual([
+    1,
+    "each",
+    "each",
+    3,
+  ]);
 });
 
 describe("a wrong value is named, with what is allowed", () => {
@@ -33,6 +54,12 @@ describe("a wrong value is named, with what is allowed", () => {
     [{ networks: { clip: 3, gpt2: "b" } }, 'networks: "clip" must be a folder, or {"config": {…}}'],
     [{ data: {} }, 'data: "source" must be a file or folder of captions, or "scenes"'],
     [{ data: { source: "x", format: "xml" } }, 'data: "format" must be one of jsonl, coco'],
+    [{ data: { source: "x", normalise: "yes" } }, 'data: "normalise" must be true, false, or an object of spaces, '],
+    [
+      { data: { source: "x", normalise: { dots: true } } },
+      'normalise: "dots" must be left out: there is no such setting',
+    ],
+    [{ data: { source: "x", normalise: { period: 1 } } }, 'normalise: "period" must be true or false, not 1.'],
     [{ loss: { contrastive: 1 } }, 'loss: "contrastive" must be 0 unless "train" names clip'],
     [{ loss: { caption: 0 } }, 'loss: "caption" must be above 0'],
     [{ optimizer: { betas: [0.9, 1] } }, 'optimizer: "betas" must be two numbers from 0 to below 1'],

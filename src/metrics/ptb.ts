@@ -14,14 +14,22 @@ const RENAMED: Readonly<Record<string, string>> = {
   "¢": "cents",
 };
 
-/** Tokens wherever they stand: brackets, $ % # &, and signs outside ASCII with what modifies them. */
-const SIGN = /[()[\]{}$%#&]|(?!\p{ASCII})[\p{P}\p{S}]\p{M}*/gu;
+/** Tokens wherever they stand: AT&T, #hashtags, brackets, $ % # &, and signs outside ASCII with what modifies them. */
+const SIGN = /(?<![\p{L}\p{N}])[A-Z]+(?:&[A-Z]+)+|#\p{L}[\p{L}\p{N}_]+|[()[\]{}$%#&]|(?!\p{ASCII})[\p{P}\p{S}]\p{M}*/gu;
 
 /** An apostrophe in front that is no quotation mark: 's and the like standing alone, 'em, rock 'n roll, the '90s. */
 const ELIDED = /^'(?:s|re|ve|ll|d|m|em|n|\d0s)(?!\p{L})/iu;
 
-/** Ends that stay: full stops of initials (a.m., U.S., J.) and of the abbreviations that captions have, rock 'n' roll. */
-const WITH_END = /^(?:(?:\p{L}\.)+|(?:mr|mrs|ms|dr|st|jr|sr|vs|etc)\.|'n')$/iu;
+/** Abbreviations that keep their full stop: titles, places, firms, units, dates, American states. */
+const ABBREVIATIONS =
+  "mr mrs ms messrs dr drs prof profs jr sr esq rev hon pres gov govs sen sens rep reps atty attys supt supts det gen col maj " +
+  "lt lieut capt sgt cpl pvt pfc spc adm brig cmdr comdr alex wm jos st ste ave blvd rd mt ft co cos inc corp ltd plc bancorp " +
+  "bros cie bhd assn dept univ intl natl mfg mtg elec invt sys est ext tel sq ph vs etc al cf seq jan feb mar apr jun jul aug " +
+  "sep sept oct nov dec mon tue tues wed thu thurs fri ala ariz calif colo conn dak fla ga ind kan kans ky md mich minn mo " +
+  "mont neb nev okla penn tenn va vt wis wisc wyo";
+
+/** Ends that stay: full stops of initials (a.m., U.S., J.) and of abbreviations, rock 'n' roll. */
+const WITH_END = new RegExp(`^(?:(?:\\p{L}\\.)+|(?:${ABBREVIATIONS.replaceAll(" ", "|")})\\.|'n')$`, "iu");
 
 const CONTRACTION = /(?:n't|'(?:s|re|ve|ll|d|m))$/i;
 
@@ -30,9 +38,9 @@ const CONTRACTION = /(?:n't|'(?:s|re|ve|ll|d|m))$/i;
  * by single spaces. The empty text when nothing else is left.
  *
  * What coco-caption drops after tokenisation (quotes . ? ! , : ; dashes and the ellipsis) becomes a space at once. $ % # & and
- * brackets are tokens; brackets stay, as -lrb- and so on, for coco-caption drops only the upper-case names. A full stop
- * stays inside a word and behind an abbreviation; a comma or colon stays between digits. Hyphenated words stay whole.
- * Contractions and possessives are cut: is n't, girl 's, can not. / and * are escaped. Line breaks are spaces.
+ * brackets are tokens, AT&T and #fun are one; brackets stay, as -lrb- and so on, for coco-caption drops only the upper-case
+ * names. A full stop stays inside a word and behind an abbreviation; a comma or colon stays between digits. Hyphenated
+ * words stay whole. Contractions and possessives are cut: is n't, girl 's, can not. / and * are escaped. Line breaks are spaces.
  *
  * Addresses, emoticons, "gonna" and French elisions have no rules of their own. Takes time linear in the text.
  */

@@ -26,12 +26,9 @@ export interface RunPlan {
   readonly cut: number;
 }
 
-/** Steps whose batches are looked at for their shapes, each of which takes a program; ten epochs of COCO are 142,000. */
-const PLANNED_STEPS = 200_000;
-
 /**
- * Goes through embedding, the programs of all shapes, two updates, validation, and the reading back of all parameters on
- * a device that only counts (`Device.planning`), so the numbers are those of the code that trains.
+ * Goes through embedding, the programs of all shapes, the reading back of all parameters, two updates and validation on a
+ * device that only counts (`Device.planning`), so the numbers are those of the code that trains.
  */
 export async function planRun(
   device: Device,
@@ -47,14 +44,11 @@ export async function planRun(
   if (!clipTrained && !data.embeddings) await planEmbedding(device, empty.clip);
   const parts = trainingParts(config, empty, data, embeddings);
   const training = await Training.create(device, parts);
-  for (const shape of training.shapes(PLANNED_STEPS)) await training.trainer.prepare(shape);
   const { byLabel } = device.memory();
   const underway = [await training.submit(0), await training.submit(1)]; // as in a run, where two wait for their results
   for (const { pending } of underway) await pending.result();
   await training.validate();
   await training.captionsOf(training.devImages());
-  const { store } = training.model;
-  for (const { name } of store.parameters) await store.read(name);
   const { peak, byLabel: after } = device.memory();
   const plan = {
     parameters: parameterCounts(training),

@@ -54,19 +54,15 @@ export class DataOrder {
     const { seed, batch, pool } = this.options;
     const units = this.units(this.examples(epoch));
     const order = random(seed, "order", epoch).permutation(units.length);
-    const longest = new Map<Example, number>();
-    for (const unit of units) {
-      const length = Math.max(...unit.map(({ image, caption }) => this.lengths[image]![caption]!));
-      for (const example of unit) longest.set(example, length);
-    }
-    const shuffled = Array.from(order, (i) => units[i]!)
+    const shuffled = Array.from(order, (i) => this.sized(units[i]!))
       .flat()
       .slice(0, this.stepsPerEpoch * batch);
     const batches: Example[][] = [];
     for (let start = 0; start < shuffled.length; start += pool * batch) {
       const some = shuffled.slice(start, start + pool * batch);
-      if (pool > 1) some.sort((a, b) => longest.get(a)! - longest.get(b)!); // stable: equal lengths stay shuffled
-      for (let i = 0; i < some.length; i += batch) batches.push(some.slice(i, i + batch));
+      if (pool > 1) some.sort((a, b) => a.length - b.length); // stable: equal lengths stay shuffled
+      const examples = some.map(({ example }) => example);
+      for (let i = 0; i < examples.length; i += batch) batches.push(examples.slice(i, i + batch));
     }
     if (pool === 1) return batches;
     return Array.from(random(seed, "batches", epoch).permutation(batches.length), (i) => batches[i]!);
@@ -83,6 +79,12 @@ export class DataOrder {
       last = group;
     }
     return units;
+  }
+
+  /** The examples of a unit with what they are sorted by: the longest of them. */
+  private sized(unit: readonly Example[]): { readonly example: Example; readonly length: number }[] {
+    const length = unit.reduce((most, { image, caption }) => Math.max(most, this.lengths[image]![caption]!), 0);
+    return unit.map((example) => ({ example, length }));
   }
 
   private examples(epoch: number): readonly Example[] {

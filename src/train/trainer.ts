@@ -73,7 +73,7 @@ export class Trainer {
   static async create(device: Device, model: TrainingModel, options: TrainerOptions): Promise<Trainer> {
     const trainer = new Trainer(device, model, options);
     try {
-      await trainer.prepare(options.largest);
+      await trainer.prepare(options.largest, "train");
       await trainer.recordUpdate();
       return trainer;
     } catch (error) {
@@ -99,9 +99,9 @@ export class Trainer {
     return new PendingStep(program.run({ lr, t }, [norm, this.sums.total, this.sums.caption, this.model.store.skips]));
   }
 
-  /** Records and compiles a step of the given shape, so that its turn does not wait for it. */
-  async prepare(shape: BatchShape): Promise<void> {
-    await this.programFor(shape, "train");
+  /** Records and compiles what a batch of the given shape runs, so that its turn creates nothing. */
+  async prepare(shape: BatchShape, kind: "train" | "evaluate"): Promise<void> {
+    await this.programFor(shape, kind);
   }
 
   /** The losses of the given batches, added up with their weights; parameters stay as they are. */

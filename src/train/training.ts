@@ -54,6 +54,8 @@ export interface DevLosses {
 const CAPTIONS_AT_ONCE = 50;
 /** Longest caption that is decoded for validation; photos' captions have some 12 tokens. */
 const MAX_CAPTION_TOKENS = 40;
+/** Steps whose batches are looked at for their shapes before the first; ten epochs of COCO are 142,000. */
+const PREPARED_STEPS = 200_000;
 /** Pictures assembled at the same time; decoding happens in libuv's four threads. */
 const ASSEMBLED_AT_ONCE = 8;
 
@@ -78,7 +80,7 @@ export class Training {
   }
 
   /**
-   * Loads the networks and compiles the largest step.
+   * Loads the networks and compiles the programs of all batches: a step creates nothing, and memory stays as it is.
    * @throws ClipCapError `bad-input` where the data does not fill a batch; `out-of-memory`; nothing stays allocated.
    */
   static async create(device: Device, parts: TrainingParts): Promise<Training> {
@@ -87,6 +89,7 @@ export class Training {
     const contrastive = config.loss.contrastive > 0;
     const model = await TrainingModel.create(device, sources, { contrastive, signal });
     let trainer: Trainer | undefined;
+    let captioner: Captioner | undefined;
     try {
       const inputShape = train.input.shape;
       const { normalizePrefix, optimizer, dropout, microBatch } = config;
@@ -103,18 +106,20 @@ export class Training {
         largest: largestShape(microBatch, longest("gpt2"), longest("clip"), parts),
       });
       const captions = Math.min(CAPTIONS_AT_ONCE, config.evaluate.images, dev.images.length);
-      const captioner =
-        captions > 0
-          ? await Captioner.create(device, model, {
-              batch: captions,
-              inputShape,
-              normalizePrefix,
-              maxTokens: Math.min(MAX_CAPTION_TOKENS, maxTokens(parts)),
-              stop: parts.stop,
-            })
-          : undefined;
-      return new Training(device, parts, model, trainer, captioner);
+      if (captions > 0) {
+        captioner = await Captioner.create(device, model, {
+          batch: captions,
+          inputShape,
+          normalizePrefix,
+          maxTokens: Math.min(MAX_CAPTION_TOKENS, maxTokens(parts)),
+          stop: parts.stop,
+        });
+      }
+      const training = new Training(device, parts, model, trainer, captioner);
+      await training.prepare();
+      return training;
     } catch (error) {
+      captioner?.free();
       trainer?.free();
       model.free();
       throw error;
@@ -125,17 +130,17 @@ export class Training {
     return step / this.order.stepsPerEpoch;
   }
 
-  /** The shapes of the batches of the first `steps` updates, each once. */
-  shapes(steps: number): BatchShape[] {
-    const { config, train } = this.parts;
-    const seen = new Map<string, BatchShape>();
-    for (let step = 0; step < Math.min(steps, this.totalSteps); step++) {
-      for (const group of inGroups(this.order.batch(step), config.microBatch)) {
-        const shape = shapeOf(textsOf(train, group, captionsAtOnce(config)), group.length, longestTexts(this.parts));
-        seen.set(Object.values(shape).join(), shape);
-      }
+  /** All that the run will need on the device: its programs, and the buffers through which parameters are read back. */
+  private async prepare(): Promise<void> {
+    const { config, train, dev } = this.parts;
+    const { trainer, model, order } = this;
+    for (let step = 0; step < Math.min(PREPARED_STEPS, this.totalSteps); step++) {
+      for (const group of inGroups(order.batch(step), config.microBatch))
+        await trainer.prepare(this.shapeOf(train, group, captionsAtOnce(config)), "train");
     }
-    return [...seen.values()];
+    for (const group of inGroups(this.devExamples(), config.microBatch))
+      await trainer.prepare(this.shapeOf(dev, group, 1), "evaluate");
+    for (const { name } of model.store.parameters) await model.store.read(name);
   }
 
   /** Submits update number step + 1; meanwhile the pictures of the next one are assembled. */
@@ -160,10 +165,8 @@ export class Training {
   /** Loss of the validation pictures, each with one of its captions, always the same. @throws ClipCapError `aborted` */
   async validate(signal?: AbortSignal): Promise<DevLosses | undefined> {
     const { config, dev } = this.parts;
-    const images = this.devImages();
-    if (images.length === 0) return undefined;
-    const pick = random(config.seed, "dev");
-    const examples = images.map((image) => ({ image, caption: pick.below(dev.texts[image]!.length, image) }));
+    const examples = this.devExamples();
+    if (examples.length === 0) return undefined;
     const labels = countLabels(textsOf(dev, examples, 1), config.data.ignoredId);
     const batches = inGroups(examples, config.microBatch);
     const self = this;
@@ -196,6 +199,17 @@ export class Training {
   devImages(): number[] {
     const { config, dev } = this.parts;
     return Array.from({ length: Math.min(config.evaluate.images, dev.images.length) }, (_, i) => i);
+  }
+
+  /** They, each with the caption of which the loss is taken. */
+  private devExamples(): Example[] {
+    const { config, dev } = this.parts;
+    const pick = random(config.seed, "dev");
+    return this.devImages().map((image) => ({ image, caption: pick.below(dev.texts[image]!.length, image) }));
+  }
+
+  private shapeOf(set: TrainingSet, examples: readonly Example[], captions: number): BatchShape {
+    return shapeOf(textsOf(set, examples, captions), examples.length, longestTexts(this.parts));
   }
 
   free(): void {

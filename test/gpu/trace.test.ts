@@ -76,17 +76,20 @@ describe.each([
     const trace = new Trace();
     await trace.attach(device);
     await run();
-    const [product] = slicesOf(await eventsOf(trace), "dispatch");
+    const [product, normalised] = slicesOf(await eventsOf(trace), "dispatch");
     const { kernel } = program.dispatches[0]!;
     expect(kernel.name).toBe(`${product!.args!.kernel}.${product!.args!.variant}`);
     expect(product!.args).toMatchObject({
       kernel: "matmul",
+      label: "a.h0",
+      shape: `[${M}, ${C}]`,
       tensors: { a: `f32 [${M}, ${C}]`, b: `f32 [${C}, ${C}]`, out: `f32 [${M}, ${C}]` },
       uniforms: { M, K: C, N: C, accumulate: 0 },
       workgroups: program.dispatches[0]!.workgroups,
       flops: 2 * M * C * C,
       bound_bytes: 4 * (2 * M * C + C * C) + 16, // bias and residual are left out: one vector of zeros stands for both
     });
+    expect(normalised!.args).toMatchObject({ kernel: "softmax", label: "a.h0.softmax", shape: `[${M}, ${C}]` });
     program.destroy();
   });
 

@@ -13,8 +13,8 @@ import { syntheticFile } from "../../src/weights/synthetic.js";
 import type { Wishes } from "./experiment.js";
 import { writeJson } from "./trial.js";
 
-/** Enough for a batch of 40 with one caption of each. */
-const PICTURES = { train: 48, dev: 8, test: 8 };
+/** Enough for a batch of 40 with one caption of each; in COCO's place for two of 16 with every caption. */
+const PICTURES = { flickr8k: { train: 48, dev: 8, test: 8 }, coco: { train: 8, dev: 4, test: 4 } };
 const SIZE = 64;
 const SMALL = fileURLToPath(new URL("../../weights/flickr8k-small/", import.meta.url));
 
@@ -26,7 +26,7 @@ interface Made {
 
 /** Drawn scenes in the place of photos, as JSON lines. */
 export async function madeUpFlickr8k(folder: string): Promise<Wishes> {
-  const made = await pictures(folder);
+  const made = await pictures(folder, PICTURES.flickr8k);
   const data = join(folder, "captions.jsonl");
   const lines = made.map((one) => `${JSON.stringify(one)}\n`).join("");
   await writeAtomically(data, (sink) => sink.write(Buffer.from(lines)));
@@ -35,7 +35,7 @@ export async function madeUpFlickr8k(folder: string): Promise<Wishes> {
 
 /** The same as Karpathy's dataset_coco.json, with CLIP ViT-B/32 and GPT-2 small whose weights are random. */
 export async function madeUpCoco(folder: string): Promise<Wishes> {
-  const made = await pictures(folder);
+  const made = await pictures(folder, PICTURES.coco);
   const data = join(folder, "dataset_coco.json");
   const splits = { train: "restval", dev: "val", test: "test" };
   await writeJson(data, {
@@ -55,9 +55,9 @@ export async function madeUpCoco(folder: string): Promise<Wishes> {
   return { data, images: join(folder, "images"), clip, gpt2 };
 }
 
-async function pictures(folder: string): Promise<Made[]> {
+async function pictures(folder: string, counts: Readonly<Record<Made["split"], number>>): Promise<Made[]> {
   await mkdir(join(folder, "images"), { recursive: true });
-  const { images } = sceneDataset({ seed: 1, size: SIZE, ...PICTURES });
+  const { images } = sceneDataset({ seed: 1, size: SIZE, ...counts });
   const made: Made[] = [];
   for (const { id, split, captions, decode } of images) {
     const file = `${id}.png`;

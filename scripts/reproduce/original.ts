@@ -47,8 +47,9 @@ therefore writes captions already and knows how to read a prefix: freezing costs
 fine-tuning has less left to win and may begin to learn captions by heart, and a new MLP only has to find again what an
 earlier one found. The test photos were in neither training.`,
   coco: `The paper's two variants with the recipes coco-mlp and coco-transformer: CLIP ViT-B/32, GPT-2 small, K = 10, batches of 40
-captions, ten epochs of all captions, a learning rate of 2e-5 with 5,000 steps of warm-up. The transformer's embeddings are
-divided by their length, as in the released checkpoint. Training ends early after three epochs without progress.`,
+captions, ten epochs of all captions, the AdamW of the transformers library of 2021, a learning rate of 2e-5 with 5,000
+steps of warm-up. The transformer's embeddings are divided by their length, as in the released checkpoint. Scored is the
+epoch with the lowest validation loss; the original kept all ten and left the choice to whoever trains.`,
 };
 
 /** Where the data of an experiment comes from, for whom it is missing. */

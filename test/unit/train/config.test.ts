@@ -85,4 +85,24 @@ describe("the recipes that come with the package are configurations", () => {
     const json = JSON.parse(readFileSync(new URL(name, folder), "utf8"));
     expect(parseTrainConfig(json, name).name).toBe(name.replace(".json", ""));
   });
+
+  it.each([
+    ["coco-mlp.json", ["mapper", "gpt2"], 0.1, false],
+    ["coco-transformer.json", ["mapper"], 0, true],
+  ] as const)("%s has the original's settings (docs/facts.md, 2 and 3)", (name, train, dropout, normalizePrefix) => {
+    const config = parseTrainConfig(JSON.parse(readFileSync(new URL(name, folder), "utf8")), name);
+    expect(config).toMatchObject({
+      train,
+      dropout,
+      normalizePrefix,
+      mapper: { prefixLength: 10 },
+      batch: 40,
+      pool: 1,
+      length: { epochs: 10 },
+      optimizer: { variant: "hf2021", beta1: 0.9, beta2: 0.999, eps: 1e-6, weightDecay: 0 },
+      schedule: { shape: { type: "linear" }, peak: 2e-5, warmup: { steps: 5000 } },
+      evaluate: { patience: 0 },
+    });
+    expect(config.optimizer.maxNorm).toBeUndefined();
+  });
 });

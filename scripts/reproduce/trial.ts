@@ -5,7 +5,7 @@ import { commit } from "../../src/bench/node-head.js";
 import type { Screen } from "../../src/cli/screen.js";
 import { stopSignal, waitForTheEnd } from "../../src/cli/stop.js";
 import { captionsOf, EvalFiles } from "../../src/eval/node-files.js";
-import { dataDigest } from "../../src/eval/node-test-images.js";
+import { dataDigest, stamped } from "../../src/eval/node-test-images.js";
 import { ClipCap } from "../../src/models/clipcap.js";
 import { modelFolder } from "../../src/node/model.js";
 import type { Device } from "../../src/runtime/device.js";
@@ -138,7 +138,7 @@ async function captionTest(
     decoding: "greedy",
     batch,
   };
-  const files = await EvalFiles.open(join(run, "captions"), identity, { ids: test.map(({ id }) => id), batch, width });
+  const files = await EvalFiles.open(join(run, "captions"), identity, { images: await stamped(test), batch, width });
   if (files.lines.length < test.length) {
     const model = await ClipCap.load(device, await modelFolder(join(run, "best")), { signal: stopSignal });
     try {

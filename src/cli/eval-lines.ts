@@ -2,9 +2,12 @@ import type { EvalResult } from "../eval/result.js";
 import { RECALL_AT } from "../eval/retrieval.js";
 import { fixed, range, signed, table } from "./table.js";
 
+/** Images that are left out, by name; more would hide the scores. */
+const NAMED = 5;
+
 /** The result for a terminal. */
-export function evalLines({ set, systems, differences, retrieval }: EvalResult): string[] {
-  const lines: string[] = [];
+export function evalLines({ set, leftOut, systems, differences, retrieval }: EvalResult): string[] {
+  const lines: string[] = leftOut.length > 0 ? [leftOutLine(leftOut), ""] : [];
   for (const [i, { name, metrics, diversity, lengths, captions }] of systems.entries()) {
     const against = differences[i - 1];
     if (i > 0) lines.push("");
@@ -29,4 +32,10 @@ export function evalLines({ set, systems, differences, retrieval }: EvalResult):
   const ways = { "image to text": retrieval.imageToText, "text to image": retrieval.textToImage };
   const rows = Object.entries(ways).map(([way, { recall }]) => [way, ...recall.map(fixed)]);
   return [...lines, "", ...table(["retrieval", ...RECALL_AT.map((k) => `recall at ${k}`)], rows)];
+}
+
+/** scores.json names all of them. */
+function leftOutLine(ids: readonly string[]): string {
+  const more = ids.length > NAMED ? ` and ${ids.length - NAMED} more` : "";
+  return `left out, since they could not be read: ${ids.slice(0, NAMED).join(", ")}${more}`;
 }

@@ -2,6 +2,8 @@
 //   eval.json        what they are captions of: model, data, decoding, kernels; a resumed run must ask for the same
 //   captions.jsonl   {"id", "caption", "tokens", "logprob"} for each image in order, or {"id", "error"} where it cannot be read
 //   embeddings.f32   CLIP's embedding of each captioned image, little endian
+//   stamps.txt       a line for each line of captions: by which the picture is known to be still the same. It holds the
+//                    times of files, so copies of the pictures make another one, and the same of everything else
 import { appendFile, mkdir, open, readdir, readFile, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { ClipCapError } from "../runtime/errors.js";
@@ -26,8 +28,15 @@ export interface Unreadable {
 
 export type Line = Captioned | Unreadable;
 
+/** An image, and what it is known by to be still the same; see `stamped`. */
+export interface Stamped {
+  readonly id: string;
+  readonly stamp: string;
+}
+
 const CAPTIONS = "captions.jsonl";
 const EMBEDDINGS = "embeddings.f32";
+const STAMPS = "stamps.txt";
 const IDENTITY = "eval.json";
 
 /** The captions so far, and where further ones go. */
@@ -36,36 +45,43 @@ export class EvalFiles {
     readonly folder: string,
     /** Values of an embedding. */
     private readonly width: number,
+    private readonly images: readonly Stamped[],
     readonly lines: Line[],
     /** Of the images that have a caption, in order. */
     readonly embeddings: Float32Array[],
+    /** The first image that is no longer what was captioned; lines from its batch on were dropped. */
+    readonly changed: string | undefined,
   ) {}
 
   /**
-   * Makes the folder, or takes up what an interrupted run left there: whole batches of `batch` images, since the last bits
-   * of a caption's probability depend on what is computed beside it.
-   * @param ids of the images in their order
+   * Makes the folder, or takes up what an earlier run left there, up to the first image that has changed since: whole
+   * batches of `batch` images, since the last bits of a caption's probability depend on what is computed beside it.
+   * @param images in their order
    * @throws ClipCapError `bad-usage` where the folder holds anything else, `io`
    */
   static async open(
     folder: string,
     identity: Identity,
-    { ids, batch, width }: { readonly ids: readonly string[]; readonly batch: number; readonly width: number },
+    { images, batch, width }: { readonly images: readonly Stamped[]; readonly batch: number; readonly width: number },
   ): Promise<EvalFiles> {
     await claim(folder, identity);
-    const text = (await readIfThere(join(folder, CAPTIONS)))?.toString("utf8") ?? "";
+    const text = await textIfThere(join(folder, CAPTIONS));
     const bytes = (await readIfThere(join(folder, EMBEDDINGS))) ?? Buffer.alloc(0);
-    const found = wholeLines(text, ids);
+    const stamps = (await textIfThere(join(folder, STAMPS))).split("\n").slice(0, -1);
+    const there = wholeLines(text, images);
+    const changed = there.findIndex((_, i) => stamps[i] !== images[i]!.stamp);
+    const found = changed < 0 ? there : there.slice(0, changed);
     const fits = (lines: readonly Line[]) => 4 * width * captionsOf(lines).length <= bytes.length;
-    let count = found.length === ids.length ? found.length : found.length - (found.length % batch);
+    let count = found.length === images.length ? found.length : found.length - (found.length % batch);
     while (count > 0 && !fits(found.slice(0, count))) count = Math.floor((count - 1) / batch) * batch;
     const lines = found.slice(0, count);
     const captions = captionsOf(lines).length;
     await cut(join(folder, CAPTIONS), Buffer.byteLength(linesText(lines)));
     await cut(join(folder, EMBEDDINGS), 4 * width * captions);
+    await cut(join(folder, STAMPS), Buffer.byteLength(stampsText(images.slice(0, count))));
     const values = new Float32Array(new Uint8Array(bytes.subarray(0, 4 * width * captions)).buffer);
     const embeddings = Array.from({ length: captions }, (_, i) => values.subarray(i * width, (i + 1) * width));
-    return new EvalFiles(folder, width, lines, embeddings);
+    return new EvalFiles(folder, width, images, lines, embeddings, images[changed]?.id);
   }
 
   /** Writes a batch: as many embeddings as lines have captions. */
@@ -74,8 +90,10 @@ export class EvalFiles {
     embeddings.forEach((vector, i) => {
       values.set(vector, i * this.width);
     });
+    const { length } = this.lines;
     try {
-      // In this order, a run that is killed in between leaves embeddings that the next one cuts off.
+      // In this order, a run that is killed in between leaves stamps and embeddings that the next one cuts off.
+      await appendFile(join(this.folder, STAMPS), stampsText(this.images.slice(length, length + lines.length)));
       await appendFile(join(this.folder, EMBEDDINGS), new Uint8Array(values.buffer));
       await appendFile(join(this.folder, CAPTIONS), linesText(lines));
     } catch (cause) {
@@ -131,11 +149,11 @@ function shown(value: string | number | undefined): string {
 }
 
 /** The lines that are complete and belong to the images, up to the first that is not. */
-function wholeLines(text: string, ids: readonly string[]): Line[] {
+function wholeLines(text: string, images: readonly Stamped[]): Line[] {
   const lines: Line[] = [];
   for (const line of text.split("\n").slice(0, -1)) {
     const parsed = parseLine(line);
-    if (!parsed || parsed.id !== ids[lines.length] || JSON.stringify(parsed) !== line) break;
+    if (!parsed || parsed.id !== images[lines.length]?.id || JSON.stringify(parsed) !== line) break;
     lines.push(parsed);
   }
   return lines;
@@ -155,6 +173,14 @@ function parseLine(text: string): Line | undefined {
 
 function linesText(lines: readonly Line[]): string {
   return lines.map((line) => `${JSON.stringify(line)}\n`).join("");
+}
+
+function stampsText(images: readonly Stamped[]): string {
+  return images.map(({ stamp }) => `${stamp}\n`).join("");
+}
+
+async function textIfThere(path: string): Promise<string> {
+  return (await readIfThere(path))?.toString("utf8") ?? "";
 }
 
 async function readIfThere(path: string): Promise<Buffer | undefined> {

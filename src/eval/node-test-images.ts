@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { CaptionDataset, CaptionedImage } from "../data/captions/dataset.js";
 import { readSplit } from "../data/captions/json-lines.js";
 import { ClipCapError } from "../runtime/errors.js";
+import type { Stamped } from "./node-files.js";
 
 /** Every image, whatever its split. */
 const ALL = "all";
@@ -31,7 +32,20 @@ function noSplit({ name, images }: CaptionDataset, split: string): ClipCapError 
   );
 }
 
-/** Names images and references, in their order. */
+/** The images' ids and stamps, "" for one whose file is not there; it will have another one when it is back. */
+export async function stamped(images: readonly CaptionedImage[]): Promise<Stamped[]> {
+  return Promise.all(
+    images.map(async (image) => {
+      const stamp = await image.stamp().catch((error) => {
+        if (error instanceof ClipCapError && (error.code === "not-found" || error.code === "io")) return "";
+        throw error;
+      });
+      return { id: image.id, stamp };
+    }),
+  );
+}
+
+/** Names images and references, in their order. Pictures are told by `stamped`, since they may change one by one. */
 export function dataDigest(images: readonly CaptionedImage[]): string {
   const hash = createHash("sha256");
   for (const { id, captions } of images) hash.update(`${JSON.stringify([id, captions])}\n`);

@@ -14,6 +14,7 @@ const FILES = [
   "report.html",
   "results.json",
   "scores.json",
+  "stamps.txt",
 ];
 
 let folder: string;
@@ -81,6 +82,32 @@ describe("clipcap eval", () => {
     const other = await clipcap([...args, "--out", out, "--beam", "2"]);
     expect(other.exitCode).toBe(2);
     expect(other.stderr).toContain("holds captions of another run (decoding greedy there, beam 2 now)");
+  });
+
+  it("captions pictures anew that have changed, and says each time what it leaves out", async () => {
+    const [changing, copied] = [join(folder, "changing"), join(folder, "copied")];
+    cpSync(join(folder, "images"), changing, { recursive: true });
+    const evaluate = (images: string) => clipcap([...args, "--images", images, "--out", `${images}-out`]);
+    const first = await evaluate(changing);
+    const second = await evaluate(changing);
+    expect([first.exitCode, second.exitCode]).toEqual([1, 1]);
+    expect(second.stdout).toBe(first.stdout);
+    expect(second.stdout).toContain("left out, since they could not be read: broken.png");
+    expect(second.stderr).toContain('"broken.png" could not be read (bad-image)');
+    expect(second.stderr).not.toContain("another picture");
+
+    await picture(join(changing, "2.png"), 233);
+    await picture(join(changing, "broken.png"), 70);
+    const third = await evaluate(changing);
+    expect(third.exitCode).toBe(0);
+    expect(third.stderr).toContain('"2.png" is another picture than was captioned; captions are made anew from there');
+    expect(third.stdout).not.toContain("left out");
+    cpSync(changing, copied, { recursive: true });
+    const fresh = await evaluate(copied);
+    expect(third.stdout.replace(changing, copied)).toBe(fresh.stdout);
+    // The times of files are in stamps.txt and nowhere else.
+    expect(content(`${changing}-out`).slice(0, -1)).toEqual(content(`${copied}-out`).slice(0, -1));
+    expect(content(`${changing}-out`)).not.toEqual(content(`${copied}-out`));
   });
 
   it("goes on with the kernels that it began with, measured or usual, and with no others", async () => {

@@ -7,7 +7,7 @@ import { openDataset } from "../../src/data/captions/node-open.js";
 import { AS_WRITTEN } from "../../src/data/captions/normalise.js";
 import { captionRest } from "../../src/eval/captioning.js";
 import { captionsOf, EvalFiles } from "../../src/eval/node-files.js";
-import { testImages } from "../../src/eval/node-test-images.js";
+import { stamped, testImages } from "../../src/eval/node-test-images.js";
 import { retrieve } from "../../src/eval/retrieval.js";
 import { scoreSystem, testSet } from "../../src/eval/scoring.js";
 import { ClipTextEncoder } from "../../src/models/clip-text-encoder.js";
@@ -34,7 +34,7 @@ if (existsSync(SHARED)) {
       const images = testImages(data, "test", PHOTOS);
       const model = await ClipCap.load(device, await modelFolder());
       const ids = images.map(({ id }) => id);
-      const files = await EvalFiles.open(folder, { test: 1 }, { ids, batch: 8, width: 256 });
+      const files = await EvalFiles.open(folder, { test: 1 }, { images: await stamped(images), batch: 8, width: 256 });
       await captionRest(model, images, files, {
         decoding: {},
         batch: 8,

@@ -12,7 +12,9 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const IDENTITY = { model: "small", weights: "a".repeat(64), batch: 2 };
 const ids = ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"];
-const open = (identity: object = IDENTITY) => EvalFiles.open(folder, identity as never, { ids, batch: 2, width: 3 });
+const images = ids.map((id) => ({ id, stamp: `10-${id}` }));
+const open = (identity: object = IDENTITY, now = images) =>
+  EvalFiles.open(folder, identity as never, { images: now, batch: 2, width: 3 });
 const line = (id: string): Line => ({ id, caption: `${id} Ö`, tokens: [1, 2], logprob: -1.5 });
 const vector = (x: number) => Float32Array.of(x, x + 0.5, -x);
 const text = () => readFileSync(join(folder, "captions.jsonl"), "utf8");
@@ -30,7 +32,30 @@ it("takes up what is there", async () => {
   const again = await open();
   expect(again.lines.map(({ id }) => id)).toEqual(["a.jpg", "b.jpg", "c.jpg", "d.jpg"]);
   expect(again.embeddings.map((v) => [...v])).toEqual([1, 2, 4].map((x) => [...vector(x)]));
+  expect(again.changed).toBeUndefined();
   expect(bytes()).toBe(36);
+});
+
+it.each([
+  ["a.jpg", 0],
+  ["b.jpg", 0],
+  ["c.jpg", 2], // recorded as unreadable, and repaired since
+  ["d.jpg", 2],
+])("drops lines from the batch of a changed picture on: %s", async (id, count) => {
+  await twoBatches();
+  const now = images.map((image) => (image.id === id ? { ...image, stamp: "11" } : image));
+  const files = await open(IDENTITY, now);
+  expect([files.changed, files.lines.length]).toEqual([id, count]);
+  for (const other of ids.slice(count, 4)) await files.append([line(other)], [vector(7)]);
+  const again = await open(IDENTITY, now);
+  expect([again.changed, again.lines.length]).toEqual([undefined, 4]);
+  expect((await open()).changed).toBe(id);
+});
+
+it("does not mind the change of a picture that it has no line of", async () => {
+  await twoBatches();
+  const files = await open(IDENTITY, [...images.slice(0, 4), { id: "e.jpg", stamp: "11" }]);
+  expect([files.changed, files.lines.length]).toEqual([undefined, 4]);
 });
 
 it.each([
@@ -38,6 +63,8 @@ it.each([
   ["a torn line of the second batch", () => truncateSync(join(folder, "captions.jsonl"), text().length - 10), 2],
   ["an embedding too many", () => appendFileSync(join(folder, "embeddings.f32"), Buffer.alloc(12)), 4],
   ["half an embedding too few", () => truncateSync(join(folder, "embeddings.f32"), 30), 2],
+  ["no stamps", () => rmSync(join(folder, "stamps.txt")), 0],
+  ["a stamp too many", () => appendFileSync(join(folder, "stamps.txt"), "10-e.jpg\n"), 4],
   ["no embeddings", () => rmSync(join(folder, "embeddings.f32")), 0],
   ["half a batch", () => appendFileSync(join(folder, "captions.jsonl"), `${JSON.stringify(line("e.jpg"))}x\n`), 4],
   ["lines of other images", () => writeFileSync(join(folder, "captions.jsonl"), `${JSON.stringify(line("x"))}\n`), 0],
@@ -85,5 +112,5 @@ it("refuses a folder of other files and a damaged description", async () => {
   writeFileSync(join(folder, "eval.json"), "{");
   await expect(open()).rejects.toThrow(`${join(folder, "eval.json")} is damaged; name another folder with --out`);
   const file = join(folder, "holiday.txt", "below");
-  await expect(EvalFiles.open(file, IDENTITY, { ids, batch: 2, width: 3 })).rejects.toMatchObject({ code: "io" });
+  await expect(EvalFiles.open(file, IDENTITY, { images, batch: 2, width: 3 })).rejects.toMatchObject({ code: "io" });
 });

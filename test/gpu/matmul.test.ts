@@ -49,7 +49,6 @@ function variants(device: Device, c: MatmulCase): Variant[] {
   if (c.layout === "nt" && vectors) {
     for (const rows of [1, 4, 8]) all.push({ family: "few-rows", rows });
     if (lanes) for (const rows of [3, 10, 25, 64]) all.push({ family: "lane", lanes, rows });
-    if (lanes && c.M === 1) all.push({ family: "lane-row", lanes });
   }
   if (c.layout === "nn" && lanes && vectors && c.N % 4 === 0) {
     for (const rows of [5, 50]) all.push({ family: "lane", lanes, rows });
@@ -189,7 +188,7 @@ test("the choice of variant", () => {
   const cpu = { lanes: 8 };
   const gpu = { lanes: 0 };
   const nt = (M: number, K = 768, N = 768) => ({ layout: "nt" as const, M, K, N });
-  expect(chooseVariant(nt(1), cpu)).toEqual({ family: "lane-row", lanes: 8 });
+  expect(chooseVariant(nt(1), cpu)).toEqual({ family: "lane", lanes: 8, rows: 1 });
   expect(chooseVariant(nt(5), cpu)).toEqual({ family: "lane", lanes: 8, rows: 5 });
   expect(chooseVariant(nt(50), cpu)).toEqual({ family: "lane", lanes: 8, rows: 50 });
   expect(chooseVariant(nt(50, 767), cpu)).toEqual({ family: "tile" });

@@ -137,27 +137,3 @@ export function laneTn(lanes: number): KernelSpec {
   }${TAIL}`,
   });
 }
-
-/** One row of A (greedy decoding) on a CPU adapter: a lane owns a column, so B streams through once. */
-export function laneRow(lanes: number, weight: WeightType): KernelSpec {
-  return matmulKernel(`nt.lane${lanes}.gemv`, weight, "vector", {
-    constants: { LANES: lanes },
-    workgroup: [lanes, 1, 1],
-    enables: ["subgroups"],
-    body: /* wgsl */ `
-@compute fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let k4 = u.K / 4u;
-  let n = group.x * LANES + lane;
-  let aBase = group.z * (u.aBatch / 4u);
-  let row = group.z * (u.bBatch / 4u) + min(n, u.N - 1u) * k4;
-  var sum = vec4f();
-  for (var k = 0u; k < k4; k += LANES) {
-    let x = a[aBase + min(k + lane, k4 - 1u)];
-    let steps = min(LANES, k4 - k);
-    for (var q = 0u; q < steps; q++) { sum = fma(subgroupShuffle(x, q), weight4(row + k + q), sum); }
-  }
-  store(group.z, 0u, n, dot(sum, vec4f(1.0)));
-}
-`,
-  });
-}

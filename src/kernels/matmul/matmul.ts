@@ -9,7 +9,7 @@ import { choose, sizeClass, type Tunable } from "../choice.js";
 import { columnSum } from "../columnsum/columnsum.js";
 import { addGradient } from "../gradient.js";
 import { add, sliceColumns } from "../rows/rows.js";
-import { laneNn, laneNt, laneRow, laneTn } from "./lane.wgsl.js";
+import { laneNn, laneNt, laneTn } from "./lane.wgsl.js";
 import { FLAG, fewRows, type Layout, tile } from "./matmul.wgsl.js";
 
 export type { Layout };
@@ -33,7 +33,6 @@ export interface MatmulOptions {
 /** A kernel and the output tile that one workgroup of it computes. */
 export type Variant =
   | { readonly family: "lane"; readonly lanes: number; readonly rows: number }
-  | { readonly family: "lane-row"; readonly lanes: number }
   | { readonly family: "tile" }
   | { readonly family: "few-rows"; readonly rows: number };
 
@@ -199,7 +198,6 @@ export function candidates(shape: MatmulShape, device: Choosing): Variant[] {
   if (usual.family === "lane" && shape.layout !== "tn" && shape.M > 8) {
     for (const [rows] of LANE_ROWS) others.push({ family: "lane", lanes, rows });
   }
-  if (usual.family === "lane-row") others.push({ family: "lane", lanes, rows: 1 });
   if (usual.family === "few-rows") others.push({ family: "tile" });
   return [usual, ...others.filter((v) => variantName(v) !== variantName(usual))];
 }
@@ -216,7 +214,6 @@ function usualVariant(shape: MatmulShape, device: Choosing): Variant {
     layout === "nt" ? K % 4 === 0 : layout === "nn" ? K % 4 === 0 && N % 4 === 0 : M % 4 === 0 && N % 4 === 0;
   if (lanes > 0 && vectors) {
     if (layout === "tn") return { family: "lane", lanes, rows: 4 * lanes };
-    if (layout === "nt" && M === 1) return { family: "lane-row", lanes };
     if (M <= 8) return { family: "lane", lanes, rows: M };
     return { family: "lane", lanes, rows: bestRows(M) };
   }
@@ -248,8 +245,6 @@ function kernelFor(layout: Layout, v: Variant, weight: WeightType): KernelSpec {
     case "lane":
       if (layout === "nt") return laneNt(v.lanes, v.rows, weight);
       return layout === "nn" ? laneNn(v.lanes, v.rows) : laneTn(v.lanes);
-    case "lane-row":
-      return laneRow(v.lanes, weight);
     case "few-rows":
       return fewRows(v.rows, weight);
     case "tile":
@@ -261,8 +256,6 @@ function workgroups(v: Variant, M: number, N: number, batch: number): [number, n
   switch (v.family) {
     case "lane":
       return [Math.ceil(N / (4 * v.lanes)), Math.ceil(M / v.rows), batch];
-    case "lane-row":
-      return [Math.ceil(N / v.lanes), 1, batch];
     case "few-rows":
       return [Math.ceil(N / 4), Math.ceil(M / v.rows), batch];
     case "tile":
@@ -297,7 +290,6 @@ export function matmulKernels(): KernelSpec[] {
         laneNn(lanes, rows),
       ]),
       laneTn(lanes),
-      ...weights.map((w) => laneRow(lanes, w)),
     ]),
     ...layouts.map((l) => tile(l, "f32")),
     tile("nt", "f16"),

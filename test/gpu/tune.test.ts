@@ -82,11 +82,11 @@ describe("a race", () => {
 });
 
 it("a class that the memory is too small for keeps its kernel; others are measured, and nothing stays allocated", async () => {
-  const device = await testDevice({ maxMemory: 200_000 });
+  const device = await testDevice({ maxMemory: 300_000 });
   const of = (await tune(device, { signal: never, seconds: 60 })).map((found) => found.of);
-  expect(of).not.toContain(layerNormClass(768)); // 154 KB in and out
-  expect(of).not.toContain("matmul nt f32 1x256x1024"); // 1 MB
-  expect(of).toContain("matmul nt q8 1x256x256"); // 66 KB
+  expect(of).not.toContain(layerNormClass(768)); // 154 KB in and as much out
+  expect(of).not.toContain("matmul nt f32 10x256x1024"); // 1 MB
+  expect(of).toContain("matmul nt q8 10x256x256"); // 86 KB
   expect(Object.keys(device.memory().byLabel).filter((label) => label.startsWith("tune"))).toEqual([]);
   device.close();
 });

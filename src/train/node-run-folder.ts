@@ -69,7 +69,9 @@ async function claim(lock: string): Promise<boolean> {
   });
   if (!handle) return false;
   try {
-    await handle.writeFile(`${JSON.stringify({ pid: process.pid, host: hostname() })}\n`);
+    await handle.writeFile(
+      `${JSON.stringify({ pid: process.pid, host: hostname(), start: await startOf(process.pid) })}\n`,
+    );
     return true;
   } catch (cause) {
     await rm(lock, { force: true }); // the disk is full
@@ -107,7 +109,7 @@ async function readIfThere(lock: string): Promise<string | undefined> {
 }
 
 async function refuseWhereAlive(path: string, lock: string, text: string): Promise<void> {
-  const { pid, host } = parseLock(text);
+  const { pid, host, start } = parseLock(text);
   const here = host === undefined || host === hostname();
   if (pid === undefined) {
     const since = await stat(lock).then(
@@ -115,18 +117,44 @@ async function refuseWhereAlive(path: string, lock: string, text: string): Promi
       () => 0,
     );
     if (Date.now() - since > UNREADABLE_MS) return;
-  } else if (here && (pid === process.pid || !isAlive(pid))) return;
+  } else if (here && (pid === process.pid || !(await isSame(pid, start)))) return;
   const who = pid === undefined ? "another process" : `process ${pid}${here ? "" : ` on ${host}`}`;
-  const advice = here ? "wait for it or stop it" : `if it is not running any more, remove ${lock}`;
-  throw new ClipCapError("bad-usage", `${path} is in use: ${who} trains in it; ${advice}, or name another folder`);
+  const advice = here ? "wait for it or stop it, name another folder, or" : "name another folder, or";
+  throw new ClipCapError(
+    "bad-usage",
+    `${path} is in use: ${who} trains in it; ${advice} remove ${lock} if that is no training any more`,
+  );
 }
 
-function parseLock(text: string): { pid?: number; host?: string } {
+function parseLock(text: string): { pid?: number; host?: string; start?: string } {
   try {
-    const { pid, host } = JSON.parse(text);
-    return { pid: Number.isSafeInteger(pid) ? pid : undefined, host: typeof host === "string" ? host : undefined };
+    const { pid, host, start } = JSON.parse(text);
+    return {
+      pid: Number.isSafeInteger(pid) ? pid : undefined,
+      host: typeof host === "string" ? host : undefined,
+      start: typeof start === "string" ? start : undefined,
+    };
   } catch {
     return {};
+  }
+}
+
+/** Whether the process that began at `start` lives: after a reboot, say, its number belongs to another program. */
+async function isSame(pid: number, start: string | undefined): Promise<boolean> {
+  if (!isAlive(pid)) return false;
+  const now = start === undefined ? undefined : await startOf(pid);
+  return now === undefined || now === start;
+}
+
+/** When a process began, in ticks of a boot that is named; undefined where the system does not tell (it does on Linux). */
+async function startOf(pid: number): Promise<string | undefined> {
+  try {
+    const boot = await readFile("/proc/sys/kernel/random/boot_id", "utf8");
+    const fields = await readFile(`/proc/${pid}/stat`, "utf8");
+    const behindName = fields.slice(fields.lastIndexOf(")") + 2).split(" "); // from field 3; a name may have spaces
+    return `${boot.trim()} ${behindName[22 - 3]}`;
+  } catch {
+    return undefined;
   }
 }
 

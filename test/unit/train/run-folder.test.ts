@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
@@ -28,7 +28,9 @@ describe("RunFolder", () => {
   it("is taken by one, given back, and gone where nothing came of it", async () => {
     const path = join(folder, "new/run");
     const run = await RunFolder.take(path);
-    expect(JSON.parse(await readFile(join(path, "lock"), "utf8"))).toEqual({ pid: process.pid, host: hostname() });
+    const lock = JSON.parse(await readFile(join(path, "lock"), "utf8"));
+    expect(lock).toMatchObject({ pid: process.pid, host: hostname() });
+    expect(lock.start).toMatch(/^[0-9a-f-]{36} \d+$/);
     run.release();
     expect(existsSync(path)).toBe(false);
   });
@@ -56,13 +58,36 @@ describe("RunFolder", () => {
   it("is refused where a process lives, and on another machine, with what to do", async () => {
     const busy = await locked("busy", JSON.stringify({ pid: process.ppid, host: hostname() }));
     await expect(RunFolder.take(busy)).rejects.toThrow(
-      `${busy} is in use: process ${process.ppid} trains in it; wait for it or stop it, or name another folder`,
+      `${busy} is in use: process ${process.ppid} trains in it; wait for it or stop it, name another folder, or ` +
+        `remove ${join(busy, "lock")} if that is no training any more`,
     );
     const far = await locked("far", JSON.stringify({ pid: 12, host: "elsewhere" }));
     await expect(RunFolder.take(far)).rejects.toThrow(
-      `process 12 on elsewhere trains in it; if it is not running any more, remove ${join(far, "lock")}`,
+      `process 12 on elsewhere trains in it; name another folder, or remove ${join(far, "lock")} if that is no training`,
     );
     expect(await readdir(far)).toEqual(["lock"]);
+  });
+
+  it("goes over from a process whose number another one has now, and from none whose start is the same", async () => {
+    const other = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { argv0: "a ) b 1" });
+    try {
+      const boot = (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
+      const ticks = (await readFile(`/proc/${other.pid}/stat`, "utf8")).split(") ").at(-1)!.split(" ")[19];
+      const lock = (start: string) => JSON.stringify({ pid: other.pid, host: hostname(), start });
+      const same = await locked("same", lock(`${boot} ${ticks}`));
+      await expect(RunFolder.take(same)).rejects.toThrow(`process ${other.pid} trains in it`);
+      for (const [name, start] of [
+        ["reused", `${boot} 1`],
+        ["rebooted", `${boot.replace(/^./, "x")} ${ticks}`],
+      ] as const) {
+        const path = await locked(name, lock(start));
+        const run = await RunFolder.take(path);
+        expect(JSON.parse(await readFile(join(path, "lock"), "utf8")).pid).toBe(process.pid);
+        run.release();
+      }
+    } finally {
+      other.kill();
+    }
   });
 
   it("a lock without a process is one that is being written, unless it is old", async () => {

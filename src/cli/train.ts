@@ -141,6 +141,8 @@ function trainIn(run: RunFolder, flags: TrainFlags, tracing: Tracing, screen: Sc
           waitForTheEnd();
           if (n > 0) screen.note(`captions longer than GPT-2 has positions for are cut: ${n}`);
         },
+        onChanged: (changes) =>
+          screen.note(`config.json was changed since the checkpoint, and counts from here on: ${changes.join("; ")}`),
         onStep: (step, total, { tokens, images }) =>
           screen.progress("training", step, total, `${Math.round(tokens)} tokens/s, ${images.toFixed(1)} images/s`),
         onLine: (line) => show(line, flags, screen),

@@ -5,8 +5,10 @@ import { Fields, type JsonObject, parseJsonObject } from "../weights/json-fields
 import { type TensorEntry, writeSafetensors } from "../weights/node-safetensors.js";
 import { fileError, openFile, syncFolder, writeAtomically } from "../weights/node-source.js";
 import { openSafetensors } from "../weights/safetensors.js";
+import type { TrainConfig } from "./config.js";
 import { NETWORKS, type NetworkDigests } from "./node-network-digests.js";
 import type { Parameter, ParameterKind, ParameterStore } from "./parameters.js";
+import { changedSettings, type Settings } from "./settings.js";
 
 /** Where a run stands after an update. */
 export interface TrainState {
@@ -22,6 +24,8 @@ export interface TrainState {
   readonly data: string;
   /** Names the parts of the networks that do not change while they learn. */
   readonly networks: NetworkDigests;
+  /** What the run is trained with: config.json can be edited. */
+  readonly settings: Settings;
 }
 
 /** What the optimizer goes on from. */
@@ -31,7 +35,7 @@ const TENSORS = "training.safetensors";
 const STATE = "state.json";
 const NAME = /^step-(\d+)$/;
 const MAX_STATE_BYTES = 2 ** 20;
-/** 2 names the networks and an interrupted look. */
+/** 2 names the networks, the settings and an interrupted look. */
 const FORMAT = 2;
 
 /**
@@ -99,11 +103,14 @@ export async function latestCheckpoint(folder: string): Promise<string | undefin
 
 /**
  * Puts a checkpoint's values into the store.
- * @throws ClipCapError `bad-weights` for one of another architecture or other data, or a damaged one; the store may then hold some of it.
+ * @param config what the run goes on with
+ * @throws ClipCapError `bad-weights` for one of another architecture, other data or other settings where those may not
+ * change, or a damaged one; the store may then hold some of it.
  */
 export async function loadCheckpoint(
   path: string,
   store: ParameterStore,
+  config: TrainConfig,
   { data, networks }: Pick<TrainState, "data" | "networks">,
 ): Promise<TrainState> {
   const file = join(path, STATE);
@@ -113,6 +120,13 @@ export async function loadCheckpoint(
   if (text.byteLength > MAX_STATE_BYTES)
     throw new ClipCapError("bad-weights", `${file} has ${text.byteLength} bytes; it is damaged`);
   const { state, skips } = parseState(file, parseJsonObject(file, text.toString("utf8")));
+  const { refused } = changedSettings(state.settings, config);
+  if (refused.length > 0) {
+    throw new ClipCapError(
+      "bad-weights",
+      `${path} was trained with other settings: ${refused.join("; ")}; put config.json back, or start a new run`,
+    );
+  }
   if (state.data !== data) {
     throw new ClipCapError(
       "bad-weights",
@@ -189,6 +203,7 @@ function parseState(file: string, json: JsonObject): { state: TrainState; skips:
         gpt2: networks.text("gpt2") ?? "",
         mapper: networks.text("mapper") ?? "",
       },
+      settings: f.object("settings").values,
     },
     skips: Uint32Array.from(skips as number[]),
   };

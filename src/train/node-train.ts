@@ -21,6 +21,7 @@ import { exportModel, mendExport } from "./node-export.js";
 import { networkDigests } from "./node-network-digests.js";
 import type { Networks } from "./node-networks.js";
 import { type RunFolder, StepLines } from "./node-run-folder.js";
+import { changedSettings, settingsOf } from "./settings.js";
 import { type DevLosses, Training, type TrainingParts, type Underway } from "./training.js";
 
 /** What a run says while it goes on. */
@@ -29,6 +30,8 @@ export interface TrainEvents {
   readonly onBegin?: (begin: { readonly cutCaptions: number }) => void;
   /** After each update: where it stands, and how fast the last ones were. */
   readonly onStep?: (step: number, total: number, speed: { readonly tokens: number; readonly images: number }) => void;
+  /** Settings that are not those of the checkpoint, and count from here on: "steps 12, now 20". */
+  readonly onChanged?: (changes: readonly string[]) => void;
   /** A line of metrics.jsonl. */
   readonly onLine?: (line: JsonObject) => void;
 }
@@ -97,13 +100,12 @@ export function trainingParts(
  * @throws ClipCapError `bad-input` when too many updates in a row were skipped; `io` when nothing can be saved.
  */
 export async function train(device: Device, o: TrainRun): Promise<TrainOutcome> {
-  const { run, config, networks, data } = o;
+  const { config, networks, data } = o;
   const parts = trainingParts(config, networks, data, o.embeddings);
   const create = () => Training.create(device, { ...parts, signal: o.signal });
   const training = await (o.phase ?? untraced)("load and compile", create);
   const journal = new Journal(o, training);
   try {
-    await run.writeJson("config.json", o.json);
     await journal.start();
     o.onBegin?.({ cutCaptions: parts.cut });
     return await journal.work();
@@ -132,7 +134,15 @@ class Journal {
     private readonly training: Training,
   ) {
     const networks = { clip: "", gpt2: "", mapper: "" };
-    this.state = { step: 0, best: undefined, looks: 0, lookDue: false, data: o.data.digest, networks };
+    this.state = {
+      step: 0,
+      best: undefined,
+      looks: 0,
+      lookDue: false,
+      data: o.data.digest,
+      networks,
+      settings: settingsOf(o.config),
+    };
     this.checkpoints = o.run.file("checkpoints");
     this.best = o.run.file("best");
     this.phase = o.phase ?? untraced;
@@ -141,20 +151,27 @@ class Journal {
 
   async start(): Promise<void> {
     const { run, resume, config } = this.o;
-    await mkdir(this.checkpoints, { recursive: true });
     this.state = { ...this.state, networks: await networkDigests(this.o.networks, config.train) };
+    const checkpoint = resume ? await latestCheckpoint(this.checkpoints) : undefined;
+    if (checkpoint) await this.load(checkpoint);
+    await run.writeJson("config.json", this.o.json); // what is refused changes nothing
+    await mkdir(this.checkpoints, { recursive: true });
     if (resume) {
       await mendExport(this.best);
-      const checkpoint = await latestCheckpoint(this.checkpoints);
-      if (checkpoint) {
-        this.state = await loadCheckpoint(checkpoint, this.training.model.store, this.state);
-        this.saved = this.state.step;
-      }
       await pruneCheckpoints(this.checkpoints, [this.state.step]);
     }
     const { step, lookDue } = this.state;
     this.metrics = await StepLines.open(run.file("metrics.jsonl"), step, lookDue);
     this.samples = await StepLines.open(run.file("samples.jsonl"), step, lookDue);
+  }
+
+  private async load(checkpoint: string): Promise<void> {
+    const { config, onChanged } = this.o;
+    const before = await loadCheckpoint(checkpoint, this.training.model.store, config, this.state);
+    const { allowed } = changedSettings(before.settings, config);
+    if (allowed.length > 0) onChanged?.(allowed);
+    this.state = { ...before, settings: this.state.settings };
+    this.saved = before.step;
   }
 
   /** One update is always under way while the one before is looked at, but at a boundary, where everything waits. */

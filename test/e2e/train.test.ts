@@ -194,20 +194,54 @@ describe("--resume", () => {
     expect((await clipcap(["train", "--out", frozen, "--resume"])).exitCode).toBe(0);
   });
 
-  it("refuses a checkpoint of another architecture, and one of other data", async () => {
+  it("refuses a checkpoint of other settings, architecture or data, and leaves everything as it is", async () => {
     const file = join(run, "config.json");
     const before = JSON.parse(await readFile(file, "utf8"));
+    const stateFile = join(run, "checkpoints/step-12/state.json");
+    const state = JSON.parse(await readFile(stateFile, "utf8"));
+    const scenes = { train: 41, dev: 4, size: 32 };
     const wider = { ...before, mapper: { prefix_length: 3 } };
-    const others = { ...before, data: { ...before.data, scenes: { train: 41, dev: 4, size: 32 } } };
-    for (const [json, message] of [
-      [wider, "step-12 belongs to another architecture: clip_project.model.0.weight is [32,32] there and [48,32] here"],
-      [others, "step-12 was trained on other data; resume with the pictures and captions of its config.json"],
+    const others = { ...before, data: { ...before.data, scenes } };
+    for (const [json, settings, message] of [
+      [
+        { ...before, seed: 1, batch: 8 },
+        {},
+        "step-12 was trained with other settings: seed 0, now 1; batch 4, now 8; put config.json back, or start a new run",
+      ],
+      [wider, {}, "step-12 was trained with other settings: mapper.prefix_length 2, now 3"],
+      [
+        wider,
+        { "mapper.prefix_length": 3, "mapper.clip_length": 3 },
+        "step-12 belongs to another architecture: clip_project.model.0.weight is [32,32] there and [48,32] here",
+      ],
+      [
+        others,
+        { "data.scenes": scenes },
+        "step-12 was trained on other data; resume with the pictures and captions of its config.json",
+      ],
     ] as const) {
       await writeJson(file, json);
+      await writeJson(stateFile, { ...state, settings: { ...state.settings, ...settings } });
       const ran = await clipcap(resume);
       expect(ran.stderr).toContain(message);
       expect(ran.exitCode).toBe(1);
+      expect(await readdir(join(run, "checkpoints"))).toEqual(["step-12"]);
     }
+    await writeJson(stateFile, state);
+  });
+
+  it("goes on with settings that may be changed, and says which", async () => {
+    const file = join(run, "config.json");
+    const before = JSON.parse(await readFile(file, "utf8"));
+    await writeJson(file, { ...tinyConfig(), steps: 14, schedule: { ...before.schedule, lr: 0.0005 } });
+    const ran = await clipcap(resume);
+    expect(ran.exitCode, ran.stderr).toBe(0);
+    expect(ran.stderr).toContain(
+      "config.json was changed since the checkpoint, and counts from here on: steps 12, now 14; schedule.lr 0.001, now 0.0005",
+    );
+    expect(JSON.parse(ran.lines.at(-1)!)).toMatchObject({ kind: "end", step: 14 });
+    const again = await clipcap(resume); // the checkpoint has them now
+    expect(again.stderr).not.toContain("config.json was changed");
     await rm(run, { recursive: true });
   });
 });

@@ -34,7 +34,8 @@ export class RunFolder {
       const isNew = (await mkdir(path, { recursive: true })) !== undefined;
       while (!(await claim(lock))) await clearStale(path, lock);
       const run = new RunFolder(path, lock, isNew);
-      for (const name of await readdir(path)) if (LEFTOVER.test(name)) await rm(run.file(name), { force: true });
+      for (const name of await readdir(path, { recursive: true }))
+        if (LEFTOVER.test(name)) await rm(run.file(name), { force: true });
       return run;
     } catch (cause) {
       throw fileError(path, cause);

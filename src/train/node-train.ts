@@ -21,6 +21,7 @@ import { exportModel, mendExport } from "./node-export.js";
 import { networkDigests } from "./node-network-digests.js";
 import type { Networks } from "./node-networks.js";
 import { type RunFolder, StepLines } from "./node-run-folder.js";
+import { writeThumbnails } from "./node-samples.js";
 import { changedSettings, settingsOf } from "./settings.js";
 import { type DevLosses, Training, type TrainingParts, type Underway } from "./training.js";
 
@@ -126,6 +127,8 @@ class Journal {
   private readonly since = performance.now();
   private readonly phase: Phase;
   private speed = { at: 0, tokens: 0, images: 0 };
+  /** Of the samples, once they are written. */
+  private pictures: readonly (string | undefined)[] | undefined;
   /** Whose parameters the checkpoint has. */
   private saved: number | undefined;
 
@@ -301,8 +304,11 @@ class Journal {
       ...(right !== undefined && { right }),
       device_bytes: training.device.memory().used,
     });
-    for (const [i, { id, captions: references }] of images.slice(0, o.config.evaluate.samples).entries()) {
-      await this.samples!.append({ step, id, caption: captions[i]!, references });
+    const samples = images.slice(0, o.config.evaluate.samples);
+    this.pictures ??= await writeThumbnails(o.run, samples);
+    for (const [i, { id, captions: references }] of samples.entries()) {
+      const picture = this.pictures[i];
+      await this.samples!.append({ step, id, caption: captions[i]!, references, ...(picture && { picture }) });
     }
   }
 

@@ -194,6 +194,11 @@ it("--compat trains on what the original's parse_coco.py wrote", async () => {
     schedule: { type: "linear", lr: 2e-5, warmup_steps: 5000 },
     data: { normalise: false, raw_orientation: true, ignored_id: 0, f16_embeddings: true },
   });
+  // There are embeddings only, and no pictures that could be shown.
+  const samples = await runLines(ran.out, "samples.jsonl");
+  expect(samples.length).toBeGreaterThan(0);
+  for (const sample of samples) expect(sample).not.toHaveProperty("picture");
+  expect(await readdir(ran.out)).not.toContain("samples");
   const rates = (await runLines(ran.out, "metrics.jsonl")).filter(({ kind }) => kind === "train").map(({ lr }) => lr);
   expect(rates).toEqual([0, 2e-5 / 5000]);
 });

@@ -1,6 +1,7 @@
 import { appendFile, cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { decodeImage } from "../../src/data/image/decode-node.js";
 import { canonicalNames } from "../../src/weights/names.js";
 import { openSafetensors } from "../../src/weights/safetensors.js";
 import { memorySource } from "../../src/weights/source.js";
@@ -61,6 +62,8 @@ describe("a run from nothing", () => {
       "metrics.jsonl",
       "report.html",
       "samples.jsonl",
+      "samples/0.png",
+      "samples/1.png",
     ]);
     const lines = await runLines(whole, "metrics.jsonl");
     const steps = (kind: string) => lines.filter((line) => line.kind === kind).map(({ step }) => step);
@@ -68,7 +71,15 @@ describe("a run from nothing", () => {
     expect(steps("dev")).toEqual([4, 8, 12]);
     const losses = lines.filter(({ kind }) => kind === "dev").map(({ loss }) => loss as number);
     expect(losses[2]).toBeLessThan(losses[0]!);
-    expect(await runLines(whole, "samples.jsonl")).toHaveLength(3 * 2);
+    const samples = await runLines(whole, "samples.jsonl");
+    const files = ["samples/0.png", "samples/1.png"];
+    expect(samples.map((line) => line.picture)).toEqual([...files, ...files, ...files]);
+    const report = await readFile(join(whole, "report.html"), "utf8");
+    for (const file of files) {
+      const png = await readFile(join(whole, file));
+      expect(await decodeImage(png)).toMatchObject({ width: 32, height: 32 });
+      expect(report).toContain(png.toString("base64"));
+    }
   });
 
   it("its best model captions a picture, and becomes a checkpoint of the original and a model again", async () => {
@@ -137,8 +148,9 @@ describe("--resume", () => {
     for (const file of ["metrics.jsonl", "samples.jsonl"]) {
       expect(await runLines(run, file), file).toEqual(await runLines(whole, file));
     }
-    for (const file of ["mapper.safetensors", "gpt2/model.safetensors", "clip/model.safetensors"]) {
-      const [a, b] = await Promise.all([whole, run].map((path) => readFile(join(path, "best", file))));
+    const models = ["mapper.safetensors", "gpt2/model.safetensors", "clip/model.safetensors"];
+    for (const file of [...models.map((name) => `best/${name}`), "samples/0.png", "samples/1.png"]) {
+      const [a, b] = await Promise.all([whole, run].map((path) => readFile(join(path, file))));
       expect(a!.equals(b!), file).toBe(true);
     }
   });

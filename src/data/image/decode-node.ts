@@ -97,7 +97,8 @@ async function readImageFile(path: string): Promise<Uint8Array> {
 }
 
 /** sharp is an optional dependency: it is native code, and embedders who bring pixels do without it. */
-async function loadSharp(): Promise<typeof import("sharp").default> {
+/** @throws ClipCapError not-found where it is not installed: it is optional */
+export async function loadSharp(): Promise<typeof import("sharp").default> {
   try {
     return (await import("sharp")).default;
   } catch (cause) {

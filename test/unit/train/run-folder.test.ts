@@ -48,9 +48,10 @@ describe("RunFolder", () => {
 
   it("goes over from a process that was killed, with what that left half-written", async () => {
     const path = await locked("killed", JSON.stringify({ pid: GONE, host: hostname() }));
-    await writeFile(join(path, "config.json.4711-0badcafe.tmp"), "{");
+    await mkdir(join(path, "samples"));
+    for (const name of ["config.json", "samples/0.png"]) await writeFile(join(path, `${name}.4711-0badcafe.tmp`), "{");
     const run = await RunFolder.take(path);
-    expect(await readdir(path)).toEqual(["lock"]);
+    expect((await readdir(path, { recursive: true })).sort()).toEqual(["lock", "samples"]);
     expect(JSON.parse(await readFile(join(path, "lock"), "utf8")).pid).toBe(process.pid);
     run.release();
   });

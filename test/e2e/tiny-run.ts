@@ -62,7 +62,7 @@ export async function writePictures(
   return path;
 }
 
-/** Lines of a run's file without what depends on the clock and on the programs that were needed so far. */
+/** Lines of a run's file without what depends on the clock and on what its process has read back so far. */
 export async function runLines(run: string, file: string): Promise<Json[]> {
   const lines = (await readFile(join(run, file), "utf8")).trimEnd().split("\n");
   return lines.map((line) => {

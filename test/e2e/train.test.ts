@@ -71,6 +71,10 @@ describe("a run from nothing", () => {
     expect(steps("dev")).toEqual([4, 8, 12]);
     const losses = lines.filter(({ kind }) => kind === "dev").map(({ loss }) => loss as number);
     expect(losses[2]).toBeLessThan(losses[0]!);
+    const metrics = await readFile(join(whole, "metrics.jsonl"), "utf8");
+    const memory = [...metrics.matchAll(/"device_bytes":(\d+)/g)].map(([, bytes]) => Number(bytes));
+    expect(memory[0]).toBeGreaterThan(100_000);
+    expect(memory).toEqual([memory[0], memory[0], memory[0]]);
     const samples = await runLines(whole, "samples.jsonl");
     const files = ["samples/0.png", "samples/1.png"];
     expect(samples.map((line) => line.picture)).toEqual([...files, ...files, ...files]);

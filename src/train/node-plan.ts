@@ -2,7 +2,7 @@ import type { Device } from "../runtime/device.js";
 import { elements } from "../runtime/tensor.js";
 import { elementCount, type TensorFile, tensorInfo } from "../weights/tensor-file.js";
 import type { TrainConfig } from "./config.js";
-import { embeddingInput } from "./images.js";
+import type { ImageInput } from "./images.js";
 import { PARTS, type PartName } from "./model.js";
 import type { TrainingData } from "./node-data.js";
 import { Encoder } from "./node-embed.js";
@@ -37,12 +37,11 @@ export async function planRun(
   data: TrainingData,
 ): Promise<RunPlan> {
   const empty = unread(networks);
-  const width = networks.clip.config.vision.projection;
-  const vectors = (n: number) => embeddingInput(new Float32Array(n * width), width);
+  const { projection, imageSize } = networks.clip.config.vision;
   const clipTrained = config.train.includes("clip");
-  const embeddings = clipTrained ? undefined : { train: vectors(data.train.length), dev: vectors(data.dev.length) };
+  const input = emptyInput(clipTrained ? [3, imageSize, imageSize] : [projection]);
   if (!clipTrained && !data.embeddings) await planEmbedding(device, empty.clip);
-  const parts = trainingParts(config, empty, data, embeddings);
+  const parts = trainingParts(config, empty, data, { train: input, dev: input });
   const training = await Training.create(device, parts);
   const { byLabel } = device.memory();
   const underway = [await training.submit(0), await training.submit(1)]; // as in a run, where two wait for their results
@@ -62,6 +61,12 @@ export async function planRun(
   };
   training.free();
   return plan;
+}
+
+/** Stands for pictures that are not read, since some of them may not be readable. */
+function emptyInput(shape: readonly number[]): ImageInput {
+  const values = new Float32Array(shape.reduce((n, d) => n * d, 1));
+  return { shape, values: async () => values };
 }
 
 async function planEmbedding(device: Device, clip: Networks["clip"]): Promise<void> {

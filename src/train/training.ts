@@ -162,32 +162,43 @@ export class Training {
     return { pending, step: step + 1, lr, images: config.batch, tokens };
   }
 
-  /** Loss of the validation pictures, each with one of its captions, always the same. @throws ClipCapError `aborted` */
+  /**
+   * Loss of the validation pictures, each with one of its captions, always the same. The contrastive loss compares the
+   * pictures of a micro-batch and grows with their number: one of fewer at the end counts by its pictures, a single one
+   * not at all.
+   * @throws ClipCapError `aborted`
+   */
   async validate(signal?: AbortSignal): Promise<DevLosses | undefined> {
     const { config, dev } = this.parts;
+    const { loss, microBatch } = config;
     const examples = this.devExamples();
     if (examples.length === 0) return undefined;
     const labels = countLabels(textsOf(dev, examples, 1), config.data.ignoredId);
-    const batches = inGroups(examples, config.microBatch);
-    const self = this;
-    const losses = await this.trainer.evaluate(
-      (async function* () {
-        for (const group of batches) {
-          if (signal?.aborted) throw new ClipCapError("aborted", "the look at the validation pictures was stopped");
-          yield await self.pack(dev, group, { captions: 1, weight: 1 / labels });
-        }
-      })(),
-    );
-    const { loss } = config;
-    if (loss.contrastive === 0)
-      return { caption: losses.caption, contrastive: undefined, total: loss.caption * losses.caption };
-    const factor = (loss.contrastive * config.microBatch * batches.length) / config.batch;
-    const contrastive = (losses.total - losses.caption) / factor;
+    const groups = inGroups(examples, microBatch);
+    const full = groups.filter(({ length }) => length === microBatch);
+    const ragged = groups.slice(full.length);
+    const compared = examples.length - (ragged[0]?.length === 1 ? 1 : 0);
+    const sums = { caption: 0, contrastive: 0 };
+    for (const alike of [full, ragged]) {
+      if (alike.length === 0) continue;
+      const { caption, total } = await this.trainer.evaluate(this.packed(alike, 1 / labels, signal));
+      sums.caption += caption;
+      if (loss.contrastive === 0 || alike[0]!.length === 1) continue;
+      const each = (total - caption) / ((loss.contrastive * microBatch) / config.batch);
+      sums.contrastive += each * (alike[0]!.length / compared);
+    }
     return {
-      caption: losses.caption,
-      contrastive,
-      total: loss.caption * losses.caption + loss.contrastive * contrastive,
+      caption: sums.caption,
+      contrastive: loss.contrastive > 0 ? sums.contrastive : undefined,
+      total: loss.caption * sums.caption + loss.contrastive * sums.contrastive,
     };
+  }
+
+  private async *packed(groups: readonly (readonly Example[])[], weight: number, signal: AbortSignal | undefined) {
+    for (const group of groups) {
+      if (signal?.aborted) throw new ClipCapError("aborted", "the look at the validation pictures was stopped");
+      yield await this.pack(this.parts.dev, group, { captions: 1, weight });
+    }
   }
 
   /** Captions of validation pictures, in tokens. @throws ClipCapError `aborted` */

@@ -170,6 +170,31 @@ it("a frozen GPT-2 has no gradients in memory, and their work is not done", asyn
   expect(frozen.forward).toBeLessThan(0.5 * frozen.dispatches);
 });
 
+it("the contrastive loss of validation counts pictures, also those of a ragged last micro-batch", async () => {
+  const json = tinyConfig({
+    loss: { contrastive: 0.3 },
+    batch: 8,
+    micro_batch: 4,
+    data: { source: "scenes", scenes: { train: 40, dev: 7, size: 32 } },
+  });
+  const { config, networks, data } = await open(json);
+  /** Of some of the pictures with their first captions. */
+  const loss = async (from: number, to: number) => {
+    const dev = data.dev.slice(from, to).map((image) => ({
+      ...{ id: image.id, split: image.split, captions: image.captions.slice(0, 1) },
+      ...{ decode: () => image.decode(), stamp: () => image.stamp() },
+    }));
+    const training = await Training.create(device, trainingParts(config, networks, { ...data, dev }, undefined));
+    const { contrastive } = (await training.validate())!;
+    training.free();
+    return contrastive!;
+  };
+  const [four, three] = [await loss(0, 4), await loss(4, 7)];
+  expect(Math.abs(four - three)).toBeGreaterThan(0.1);
+  expect(Math.abs((await loss(0, 7)) - (4 * four + 3 * three) / 7)).toBeLessThan(1e-5);
+  expect(await loss(0, 5)).toBe(four); // one picture has nothing to be compared with
+});
+
 describe("the plan of a run is what it takes", () => {
   const transformer = { type: "transformer", prefix_length: 2, num_layers: 1 };
   const cases: [string, Fields][] = [
@@ -183,7 +208,14 @@ describe("the plan of a run is what it takes", () => {
     const json = tinyFrozen(fields);
     const on = await testDevice({ limits: "default" });
     const { config, networks, data } = await open(json);
-    const plan = await planRun(Device.planning(on), config, networks, data);
+    const decode = () => Promise.reject(new Error("a plan reads no picture"));
+    const unread = (images: typeof data.train) =>
+      images.map(({ id, captions, split, group, stamp }) => ({
+        ...{ id, captions, split, stamp, decode },
+        ...(group !== undefined && { group }),
+      }));
+    const unseen = { ...data, train: unread(data.train), dev: unread(data.dev) };
+    const plan = await planRun(Device.planning(on), config, networks, unseen);
     if (!config.train.includes("clip")) {
       const encoder = await Encoder.create(on, networks.clip);
       await encoder.embed([new Float32Array(3 * 32 * 32)]);

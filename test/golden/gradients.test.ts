@@ -7,7 +7,8 @@ import { type LoadedTensor, unstacked, WeightLoader, type WeightOptions } from "
 import type { Device } from "../../src/runtime/device.js";
 import { Program } from "../../src/runtime/program.js";
 import type { Tensor } from "../../src/runtime/tensor.js";
-import { captionBatch, captionLoss, labelledRows } from "../../src/train/caption-loss.js";
+import { countLabels, packBatch } from "../../src/train/batch.js";
+import { captionBatch, captionLoss } from "../../src/train/caption-loss.js";
 import { type MapperConfig, parseClipConfig, parseGpt2Config } from "../../src/weights/config.js";
 import { canonicalNames } from "../../src/weights/names.js";
 import type { TensorFile } from "../../src/weights/tensor-file.js";
@@ -52,8 +53,21 @@ function expectGradient(name: string, got: ArrayLike<number>, expected: Float32A
 
 interface Losses {
   readonly clip: { loss: number };
-  readonly clipcap_mlp: { loss: number };
-  readonly clipcap_transformer: { loss: number };
+  readonly clipcap_mlp: CaptionLosses;
+  readonly clipcap_transformer: CaptionLosses;
+}
+/** With all labels, and as the original has it, where token 0 is none. */
+interface CaptionLosses {
+  readonly loss: number;
+  readonly valid_tokens: number;
+  readonly loss_ignore_id0: number;
+  readonly valid_tokens_ignore_id0: number;
+  readonly finetune: Norms;
+  readonly frozen: Norms;
+}
+interface Norms {
+  readonly grad_norm: number;
+  readonly grad_norm_ignore_id0: number;
 }
 const losses = goldenJson<Losses>("tiny", "models.json");
 
@@ -91,7 +105,7 @@ describe.each(["mlp", "transformer"] as const)("tiny ClipCap, %s mapper", async 
   const golden = await goldenTensors("tiny", `clipcap_${type}.safetensors`);
   const file = await canonicalNames(await goldenTensors("tiny", `tiny-clipcap-${type}`, "model.safetensors"));
 
-  async function run(file: TensorFile, finetune: boolean) {
+  async function run(file: TensorFile, finetune: boolean, ignored?: number) {
     const [K, clipWidth, C, B, T] = [4, 48, 64, 4, 12];
     const config: MapperConfig =
       type === "mlp"
@@ -105,29 +119,36 @@ describe.each(["mlp", "transformer"] as const)("tiny ClipCap, %s mapper", async 
     };
     const ids = Array.from(await readI32(golden, "tokens"));
     const lengths = Array.from(await readI32(golden, "lengths"));
-    const captions = lengths.map((n, b) => ids.slice(b * T, b * T + n));
-    const { rows, targets } = labelledRows(captions, { prefixLength: K, tokens: T });
+    const captions = lengths.map((n, b) => ({ gpt2: ids.slice(b * T, b * T + n), clip: [] }));
+    const labels = countLabels(captions, ignored);
+    const packed = packBatch(captions, B, new Float32Array(), {
+      ...{ prefixLength: K, maxTokens: T, maxTextTokens: 0 },
+      ...{ weight: 1 / labels, ignored },
+    });
 
     const p = new Program(device, "caption training");
-    const batch = captionBatch(p, { batch: B, tokens: T, labels: rows.length });
-    device.write(batch.ids, Uint32Array.from(ids));
-    device.write(batch.rows, Uint32Array.from(rows));
-    device.write(batch.targets, Uint32Array.from(targets));
-    device.write(batch.weights, new Float32Array(rows.length).fill(1 / rows.length));
+    const batch = captionBatch(p, { batch: B, tokens: T, labels: packed.shape.labels });
+    device.write(batch.ids, packed.ids);
+    device.write(batch.rows, packed.rows);
+    device.write(batch.targets, packed.targets);
+    device.write(batch.weights, packed.weights);
     const clip = leaf(p, "clip_embedding", [B, clipWidth], await golden.readF32("clip_embedding"));
     const loss = captionLoss(p, model, clip, batch);
     p.keep(loss);
     p.backward(loss, upload(p, "one", [1], [1]));
     await p.compile();
     const [value] = await p.run({ accumulate: 0 }, [loss]).f32();
-    expect(Math.abs(value! - losses[`clipcap_${type}`].loss)).toBeLessThan(1e-4);
     const got = await gradients([...mapperLoader.loaded, ...(finetune ? gptLoader.loaded : [])]);
+    const squares = [...got.values()].reduce((sum, grad) => grad.reduce((s, g) => s + g * g, sum), 0);
     got.set("clip_embedding", new Float32Array(await device.read(gradOf(clip))));
-    return { got, dispatches: p.dispatches.length };
+    return { loss: value!, labels, norm: Math.sqrt(squares), got, dispatches: p.dispatches.length };
   }
 
+  const expected = losses[`clipcap_${type}`];
+
   test("fine-tuned: loss and all gradients; frozen: the mapper's are the same bits, GPT-2's cost nothing", async () => {
-    const { got, dispatches } = await run(file, true);
+    const { loss, got, dispatches } = await run(file, true);
+    expect(Math.abs(loss - expected.loss)).toBeLessThan(1e-4);
     const names = [...golden.tensors.keys()].filter((n) => n.startsWith("grad."));
     expect(names.length).toBeGreaterThan(30);
     for (const name of names) {
@@ -139,4 +160,18 @@ describe.each(["mlp", "transformer"] as const)("tiny ClipCap, %s mapper", async 
     expect(small.dispatches).toBeLessThan(dispatches - 30); // no weight gradient of GPT-2 is recorded
     for (const [name, grad] of small.got) expect(grad, name).toEqual(got.get(name));
   });
+
+  test.each(["finetune", "frozen"] as const)(
+    "%s: loss and gradient norm with token 0 learnt, and not",
+    async (mode) => {
+      const all = await run(file, mode === "finetune");
+      const without = await run(file, mode === "finetune", 0);
+      expect([all.labels, without.labels]).toEqual([expected.valid_tokens, expected.valid_tokens_ignore_id0]);
+      expect(Math.abs(all.loss - expected.loss)).toBeLessThan(1e-4);
+      expect(Math.abs(without.loss - expected.loss_ignore_id0)).toBeLessThan(1e-4);
+      const { grad_norm, grad_norm_ignore_id0 } = expected[mode];
+      expect(Math.abs(all.norm / grad_norm - 1)).toBeLessThan(5e-4);
+      expect(Math.abs(without.norm / grad_norm_ignore_id0 - 1)).toBeLessThan(5e-4);
+    },
+  );
 });

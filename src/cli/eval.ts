@@ -115,7 +115,7 @@ async function evaluate(options: Options): Promise<void> {
     normalise: AS_WRITTEN,
   });
   const problems = problemSummary(data.problems);
-  if (problems !== "") note(`${options.data}: ${problems}. ${data.problems.first[0]!.message}`, options, screen);
+  if (problems !== "") note(`${options.data}: ${problems}. ${data.problems.kept[0]!.message}`, options, screen);
   const images = testImages(data, options.split, options.limit ?? data.images.length);
   const ids = images.map(({ id }) => id);
   const rivals = await Promise.all((options.compare ?? []).map((spec) => openRival(spec, ids)));

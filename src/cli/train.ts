@@ -2,17 +2,18 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { ProblemLog } from "../data/captions/problems.js";
+import { MAX_KEPT, MAX_SHOWN, type Problem } from "../data/captions/problems.js";
 import { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 import { parseTrainConfig, type TrainConfig } from "../train/config.js";
 import { dataWarnings, filterData, openTrainingData, type TrainingData } from "../train/node-data.js";
 import { type Embeddings, embeddingsInput, embedPictures, givenEmbeddings } from "../train/node-embed.js";
 import { type Networks, openNetworks, SCENES } from "../train/node-networks.js";
-import { readablePictures, type Unreadable } from "../train/node-pictures.js";
 import { planRun } from "../train/node-plan.js";
+import { noteProblem, PROBLEMS, readLeftOut } from "../train/node-run-data.js";
 import { RunFolder } from "../train/node-run-folder.js";
 import { type TrainOutcome, type TrainRun, train } from "../train/node-train.js";
+import { addUnreadable, readablePictures, type Unreadable } from "../train/pictures.js";
 import { writeReport } from "../train/report/node-report.js";
 import { removeTable, saveTable } from "../tune/node-table.js";
 import { type JsonObject, parseJsonObject } from "../weights/json-fields.js";
@@ -83,7 +84,8 @@ async function withOpened(flags: TrainFlags, screen: Screen, use: (opened: Opene
   const networks = await openNetworks(config);
   try {
     screen.progress("reading the data");
-    const data = await openTrainingData(config);
+    const leftOut = flags.resume ? await readLeftOut(flags.out!) : undefined;
+    const data = await openTrainingData(config, leftOut);
     for (const warning of dataWarnings(data.problems)) screen.note(warning);
     await use({ json, config, networks, data });
   } finally {
@@ -123,28 +125,33 @@ async function newConfig(flags: TrainFlags): Promise<{ json: JsonObject; config:
 }
 
 function trainIn(run: RunFolder, flags: TrainFlags, tracing: Tracing, screen: Screen): Promise<void> {
+  const { resume = false } = flags;
   return withOpened(flags, screen, async (opened) => {
     screen.progress("opening the device");
     const device = await tracing.phase("open device", () => openForRun(run, flags, tracing.device));
     try {
       await tracing.attach(device);
-      const prepared = await tracing.phase("look at the pictures", () => prepare(device, opened, screen));
+      const prepared = await tracing.phase("look at the pictures", () =>
+        prepare(device, opened, { run, resume }, screen),
+      );
       screen.progress("compiling kernels (the driver keeps them for next time)");
       const outcome = await train(device, {
         ...opened,
         ...prepared,
         run,
-        resume: flags.resume ?? false,
+        resume,
         signal: stopSignal,
         phase: tracing.phase,
         onBegin: ({ cutCaptions: n }) => {
           waitForTheEnd();
+          if (!resume && existsSync(run.file(PROBLEMS))) screen.note(`all of it is in ${run.file(PROBLEMS)}`);
           if (n > 0) screen.note(`captions longer than GPT-2 has positions for are cut: ${n}`);
         },
         onChanged: (changes) =>
           screen.note(`config.json was changed since the checkpoint, and counts from here on: ${changes.join("; ")}`),
         onStep: (step, total, { tokens, images }) =>
           screen.progress("training", step, total, `${Math.round(tokens)} tokens/s, ${images.toFixed(1)} images/s`),
+        onProblem: ({ message }) => screen.note(message),
         onLine: (line) => show(line, flags, screen),
       });
       await tracing.write(screen);
@@ -177,18 +184,20 @@ async function openForRun(
 
 /**
  * The data without pictures that cannot be read, which is said, and their embeddings where CLIP stays as it is: in
- * training they take its place.
+ * training they take its place. A run that is resumed keeps all pictures that it began with: one that cannot be read any
+ * more has the embedding that it had, or where CLIP learns is found out when its turn comes.
  */
 async function prepare(
   device: Device,
   { config, networks, data }: Opened,
+  { run, resume }: Pick<TrainRun, "run" | "resume">,
   screen: Screen,
 ): Promise<Pick<TrainRun, "data" | "embeddings">> {
   const clipLearns = config.train.includes("clip");
-  if (clipLearns && config.data.source === SCENES) return { data }; // drawn, so there is nothing to be read
+  if (clipLearns && (resume || config.data.source === SCENES)) return { data }; // scenes are drawn, not read
   const images = [...data.train, ...data.dev];
-  const unreadable = new ProblemLog(config.data.source);
-  const report: Unreadable = (image, error) => unreadable.add("image", image.id, sentence(error).replace(/\.$/, ""));
+  const unreadable: Problem[] = [];
+  const report: Unreadable = (image, error) => unreadable.push(addUnreadable(data.problems, image, error));
   const progress =
     (what: string) =>
     (done: number, total = images.length) =>
@@ -205,14 +214,18 @@ async function prepare(
       ? givenEmbeddings(data.embeddings, networks.clip)
       : await embedPictures(device, networks.clip, images, report, {
           data: config.data,
+          resume,
           signal: stopSignal,
           onProgress,
         });
     keeps = new Set(embeddings.keys());
   }
-  const { counts, first } = unreadable;
-  if (counts.image > 0) screen.note(`pictures that cannot be read are left out: ${counts.image}`);
-  for (const { message } of first) screen.note(message);
+  if (unreadable.length > 0) {
+    const what = resume ? "pictures that cannot be read any more" : "pictures that cannot be read are left out";
+    screen.note(`${what}: ${unreadable.length}`);
+  }
+  for (const { message } of unreadable.slice(0, MAX_SHOWN)) screen.note(message);
+  if (resume) for (const problem of unreadable.slice(0, MAX_KEPT)) noteProblem(run, problem);
   const kept = filterData(data, ({ id }) => keeps.has(id));
   if (!embeddings) return { data: kept };
   const shape = { width: networks.clip.config.vision.projection, f16: config.data.f16Embeddings };
@@ -242,12 +255,13 @@ const EARLY = {
   stopped: " (stopped; --resume goes on)",
 } as const;
 
-function finish({ step, best, early }: TrainOutcome, { json, quiet, out }: TrainFlags, screen: Screen): void {
+function finish({ step, best, early, grey }: TrainOutcome, { json, quiet, out }: TrainFlags, screen: Screen): void {
   if (json) screen.print(JSON.stringify({ kind: "end", step, best: best ?? null, early: early ?? null }));
   else if (!quiet) {
     const loss = best?.loss === undefined ? "" : `, best validation loss ${best.loss.toFixed(3)} at step ${best.step}`;
     screen.print(`${out}: ${step} steps${early ? EARLY[early] : ""}${loss}`);
   }
+  if (grey > 0) screen.note(`pictures that could not be read any more, and were grey to the network: ${grey}`);
   stopSignal.throwIfAborted();
 }
 

@@ -74,6 +74,13 @@ async function filesOf(path: string): Promise<string[]> {
   throw new ClipCapError("not-found", `${path} matches no file; check the pattern.`);
 }
 
+/** Files below a folder whose names fit a pattern such as `*.txt`, sorted; hidden ones are passed over. @throws io */
+export async function filesBelow(folder: string, pattern: string): Promise<string[]> {
+  const found = new Set<string>();
+  await search(folder, ["**", pattern], 0, found);
+  return [...found].sort();
+}
+
 /** Adds the files below `folder` that fit the rest of a pattern to `found`. */
 async function search(folder: string, parts: readonly string[], depth: number, found: Set<string>): Promise<void> {
   const [part, ...rest] = parts;

@@ -92,7 +92,12 @@ export class EmbeddingCache {
 
   /** The embedding of an image as it is now, a view to be read only; undefined where it is unknown or has changed. */
   get(id: string, stamp: string): Float32Array | undefined {
-    const row = this.row(id, stamp);
+    return this.row(id, stamp) === undefined ? undefined : this.last(id);
+  }
+
+  /** The last embedding of an image, also of one that has changed or is gone; a view to be read only. */
+  last(id: string): Float32Array | undefined {
+    const row = this.#rows.get(id);
     const { width } = this.model;
     return row === undefined ? undefined : this.#vectors.subarray(row * width, (row + 1) * width);
   }

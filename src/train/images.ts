@@ -3,6 +3,7 @@ import { type Augmentation, augment } from "../data/image/augment.js";
 import { type Preprocessing, preprocess, resizeAndCrop } from "../data/image/preprocess.js";
 import type { RgbImage } from "../data/image/rgb.js";
 import { random } from "../data/random.js";
+import { readOr, type Unreadable } from "./pictures.js";
 
 /** What the network sees of the pictures of a data set, by their number in it. */
 export interface ImageInput {
@@ -16,23 +17,36 @@ export interface PixelOptions {
   readonly preprocessing: Preprocessing;
   readonly augmentation: Augmentation | undefined;
   readonly seed: number;
+  /** Hears, once of each, of pictures that cannot be read; without it they are errors. */
+  readonly unreadable?: Unreadable | undefined;
 }
 
 /** Decoded pictures that are kept: 6,000 of 160 x 160 pixels take 460 MB. What does not fit is decoded again. */
 const KEPT_BYTES = 2 ** 30;
 
-/** Pixels for CLIP. Without augmentation pictures are kept in the network's size, else as they were decoded. */
+/**
+ * Pixels for CLIP. Without augmentation pictures are kept in the network's size, else as they were decoded. A picture that
+ * cannot be read, or not any more, is an evenly grey one from then on: a run of days must not end, nor its order change,
+ * because one file of 100,000 went.
+ */
 export function pixelInput(
-  images: readonly Pick<CaptionedImage, "decode">[],
-  { preprocessing, augmentation, seed }: PixelOptions,
+  images: readonly CaptionedImage[],
+  { preprocessing, augmentation, seed, unreadable = refuse }: PixelOptions,
 ): ImageInput {
   const { width, height } = preprocessing;
   const kept = new Map<number, RgbImage>();
   let keptBytes = 0;
+  const grey = { width, height, data: new Uint8Array(3 * width * height).fill(128) };
   const open = async (image: number): Promise<RgbImage> => {
     const known = kept.get(image);
     if (known) return known;
-    const decoded = await images[image]!.decode();
+    const standIn: Unreadable = (picture, error) => {
+      if (kept.has(image)) return; // it was asked for twice at the same time
+      unreadable(picture, error);
+      kept.set(image, grey);
+    };
+    const decoded = await readOr(standIn, images[image]!, images[image]!.decode());
+    if (!decoded) return kept.get(image)!;
     const picture = augmentation ? decoded : resizeAndCrop(decoded, preprocessing);
     if (keptBytes + picture.data.length <= KEPT_BYTES && !kept.has(image)) {
       kept.set(image, picture);
@@ -50,6 +64,10 @@ export function pixelInput(
     },
   };
 }
+
+const refuse: Unreadable = (_, error) => {
+  throw error;
+};
 
 /** CLIP's embeddings, computed before: f32 [images, D]. */
 export function embeddingInput(embeddings: Float32Array, width: number): ImageInput {

@@ -14,7 +14,7 @@ import type { TrainConfig } from "./config.js";
 import { embeddingInput, type ImageInput } from "./images.js";
 import type { TrainingData } from "./node-data.js";
 import { type Networks, visionFingerprint } from "./node-networks.js";
-import { readOr, type Unreadable } from "./node-pictures.js";
+import { readOr, type Unreadable } from "./pictures.js";
 
 /** Embeddings by the pictures' ids. */
 export type Embeddings = ReadonlyMap<string, Float32Array>;
@@ -59,6 +59,8 @@ function embeddingFolder(fingerprint: string, { source, rawOrientation }: EmbedO
 export interface EmbedOptions {
   /** What the pictures belong to, since those of other data may have the same names, and which way up they are seen. */
   readonly data: Pick<TrainConfig["data"], "source" | "rawOrientation">;
+  /** Pictures that cannot be read have their last embedding in the cache, where there is one: of a run that goes on. */
+  readonly resume?: boolean;
   readonly signal: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -79,9 +81,14 @@ export async function embedPictures(
   const width = clip.config.vision.projection;
   const cache = await EmbeddingCache.open(embeddingFolder(fingerprint, o.data), { fingerprint, width });
   const embeddings = new Map<string, Float32Array>();
+  const gone: Unreadable = (image, error) => {
+    report(image, error);
+    const last = o.resume ? cache.last(image.id) : undefined;
+    if (last) embeddings.set(image.id, last);
+  };
   const missing: { readonly image: CaptionedImage; readonly stamp: string }[] = [];
   for (const image of images) {
-    const stamp = await readOr(report, image, image.stamp());
+    const stamp = await readOr(gone, image, image.stamp());
     const known = stamp === undefined ? undefined : cache.get(image.id, stamp);
     if (known) embeddings.set(image.id, known);
     else if (stamp !== undefined) missing.push({ image, stamp });
@@ -93,7 +100,7 @@ export async function embedPictures(
       const entries: EmbeddingEntry[] = [];
       for (let k = i; k < Math.min(i + SHARD, missing.length) && !o.signal.aborted; k += BATCH) {
         const batch = missing.slice(k, Math.min(k + BATCH, i + SHARD));
-        entries.push(...(await embedBatch(encoder, batch, report)));
+        entries.push(...(await embedBatch(encoder, batch, gone)));
         o.onProgress?.(k + batch.length, missing.length);
       }
       await cache.add(entries);

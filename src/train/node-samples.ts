@@ -1,8 +1,8 @@
 import type { CaptionedImage } from "../data/captions/dataset.js";
 import { thumbnailPng } from "../pages/node-thumbnail.js";
 import { writeAtomically } from "../weights/node-source.js";
-import { readOr } from "./node-pictures.js";
 import type { RunFolder } from "./node-run-folder.js";
+import { readOr } from "./pictures.js";
 
 /** Pixels: what the report shows beside captions. */
 const EDGE = 128;

@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { CaptionedImage } from "../data/captions/dataset.js";
+import { MAX_KEPT, MAX_SHOWN, type Problem } from "../data/captions/problems.js";
 import { evaluate } from "../metrics/evaluate.js";
 import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
@@ -20,8 +21,10 @@ import { type TrainingData, tokenize } from "./node-data.js";
 import { exportModel, mendExport } from "./node-export.js";
 import { networkDigests } from "./node-network-digests.js";
 import type { Networks } from "./node-networks.js";
+import { noteData, noteProblem } from "./node-run-data.js";
 import { type RunFolder, StepLines } from "./node-run-folder.js";
 import { writeThumbnails } from "./node-samples.js";
+import { addUnreadable, type Unreadable } from "./pictures.js";
 import { changedSettings, settingsOf } from "./settings.js";
 import { type DevLosses, Training, type TrainingParts, type Underway } from "./training.js";
 
@@ -33,6 +36,8 @@ export interface TrainEvents {
   readonly onStep?: (step: number, total: number, speed: { readonly tokens: number; readonly images: number }) => void;
   /** Settings that are not those of the checkpoint, and count from here on: "steps 12, now 20". */
   readonly onChanged?: (changes: readonly string[]) => void;
+  /** A picture that cannot be read any more; said of the first MAX_SHOWN. */
+  readonly onProblem?: (problem: Problem) => void;
   /** A line of metrics.jsonl. */
   readonly onLine?: (line: JsonObject) => void;
 }
@@ -58,29 +63,32 @@ export interface TrainOutcome {
   readonly best: TrainState["best"];
   /** Why it ended before its last step. */
   readonly early: "stopped" | "no progress" | undefined;
+  /** Pictures that could not be read any more, and were grey to the network. */
+  readonly grey: number;
 }
 
 /** Lines of metrics.jsonl in a run; longer runs leave steps out. */
 const MAX_LINES = 5000;
 
-/** The networks and the data as a run takes them. */
+/** The networks and the data as a run takes them; without `inputs` the pictures themselves, which may be `unreadable`. */
 export function trainingParts(
   config: TrainConfig,
   networks: Networks,
   data: TrainingData,
-  embeddings: TrainRun["embeddings"],
+  inputs: TrainRun["embeddings"],
+  unreadable?: Unreadable,
 ): TrainingParts & { readonly cut: number } {
   const { preprocessing } = networks.clip;
   const { seed, train } = config;
   const contrastive = config.loss.contrastive > 0;
   const set = (images: readonly CaptionedImage[], input: ImageInput | undefined) => {
     const { texts, cut } = tokenize(images, networks, { endToken: config.data.endToken, contrastive });
-    const pixels = () => pixelInput(images, { preprocessing, augmentation: config.augment, seed });
+    const pixels = () => pixelInput(images, { preprocessing, augmentation: config.augment, seed, unreadable });
     return { images, texts, input: input ?? pixels(), cut };
   };
   const { clip, mapper, gpt2 } = networks;
   const trained = (part: TrainConfig["train"][number]) => ({ trained: train.includes(part) });
-  const sets = { train: set(data.train, embeddings?.train), dev: set(data.dev, embeddings?.dev) };
+  const sets = { train: set(data.train, inputs?.train), dev: set(data.dev, inputs?.dev) };
   const stops = [".", " ."].map((text) => gpt2.tokenizer.encode(text)).filter((ids) => ids.length === 1);
   return {
     config,
@@ -101,15 +109,22 @@ export function trainingParts(
  * @throws ClipCapError `bad-input` when too many updates in a row were skipped; `io` when nothing can be saved.
  */
 export async function train(device: Device, o: TrainRun): Promise<TrainOutcome> {
-  const { config, networks, data } = o;
-  const parts = trainingParts(config, networks, data, o.embeddings);
+  const { run, config, networks, data } = o;
+  let grey = 0;
+  const parts = trainingParts(config, networks, data, o.embeddings, (image, error) => {
+    const problem = addUnreadable(data.problems, image, error);
+    if (grey < MAX_KEPT) noteProblem(run, problem);
+    if (grey < MAX_SHOWN) o.onProblem?.(problem);
+    grey++;
+  });
   const create = () => Training.create(device, { ...parts, signal: o.signal });
   const training = await (o.phase ?? untraced)("load and compile", create);
   const journal = new Journal(o, training);
   try {
+    if (!o.resume) await noteData(run, data);
     await journal.start();
     o.onBegin?.({ cutCaptions: parts.cut });
-    return await journal.work();
+    return { ...(await journal.work()), grey };
   } finally {
     await journal.close();
     training.free();
@@ -178,7 +193,7 @@ class Journal {
   }
 
   /** One update is always under way while the one before is looked at, but at a boundary, where everything waits. */
-  async work(): Promise<TrainOutcome> {
+  async work(): Promise<Omit<TrainOutcome, "grey">> {
     const { training, o } = this;
     let underway: Underway | undefined;
     if (this.state.lookDue) await this.boundary();

@@ -1,4 +1,4 @@
-import { link, mkdir, readdir, readFile, stat, utimes, writeFile } from "node:fs/promises";
+import { appendFile, link, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -146,6 +146,63 @@ it("pictures: a broken one is said and left out, long captions are cut and said,
   const again = await train(json, "--finetune-gpt2", "--json");
   expect(again.exitCode, again.stderr).toBe(0);
   expect(await runLines(again.out, "metrics.jsonl")).toEqual(await runLines(first.out, "metrics.jsonl"));
+});
+
+describe("pictures that break or go while a run stands still: it goes on with all that it began with", () => {
+  /** A run of two steps on six pictures, one that is none and one that is not there; then two more go, and two more steps. */
+  async function interrupted(name: string, fields: Readonly<Record<string, unknown>>) {
+    const source = await writePictures(at(name), { ...CAPTIONS, "text.png": ["A red ball."] }, [
+      "white.png",
+      "black.png",
+    ]);
+    await writeFile(at(name, "images/text.png"), "not a picture");
+    await appendFile(source, '{"file":"nowhere.png","captions":["A red ball."]}\n{"file":3}\n');
+    const first = await train({ ...fields, data: { source }, batch: 2, steps: 2, evaluate: {}, checkpoint_every: 0 });
+    expect(first.exitCode, first.stderr).toBe(0);
+    expect(first.stderr).toContain(`all of it is in ${join(first.out, "problems.jsonl")}`);
+    await writeFile(at(name, "images/red.png"), "not a picture any more");
+    await rm(at(name, "images/black.png"));
+    const config = JSON.parse(await readFile(join(first.out, "config.json"), "utf8"));
+    await writeJson(join(first.out, "config.json"), { ...config, steps: 6 });
+    const again = await clipcap(["train", "--out", first.out, "--resume"], { env });
+    const problems = await runLines(first.out, "problems.jsonl");
+    return { ...again, source, problems };
+  }
+  const begun = (source: string, name: string) => [
+    { kind: "row", file: source, line: 9, reason: expect.stringContaining("file") },
+    { kind: "image", file: source, line: 8, reason: 'the image "nowhere.png" does not exist' },
+    { kind: "picture", file: source, line: 7, reason: expect.stringContaining(at(name, "images/text.png")) },
+  ];
+  const since = (source: string) => [
+    { kind: "picture", file: source, line: 6, reason: 'the image "black.png" does not exist' },
+    { kind: "picture", file: source, line: 1, reason: expect.stringContaining("red.png cannot be read as an image") },
+  ];
+
+  it("with CLIP trained, as grey ones", async () => {
+    const { exitCode, stderr, source, problems } = await interrupted("clip", tinyConfig());
+    expect(exitCode, stderr).toBe(0);
+    expect(stderr).toContain("and were grey to the network: 2");
+    expect(problems.slice(0, 3)).toEqual(begun(source, "clip"));
+    expect(problems.slice(3)).toHaveLength(2);
+    expect(problems.slice(3)).toEqual(expect.arrayContaining(since(source)));
+  });
+
+  it("with CLIP frozen, by the embeddings that they had", async () => {
+    const { exitCode, stderr, source, problems } = await interrupted("frozen", tinyFrozen());
+    expect(exitCode, stderr).toBe(0);
+    expect(stderr).toContain("pictures that cannot be read any more: 2");
+    expect(problems.slice(0, 3)).toEqual(begun(source, "frozen"));
+    expect(problems.slice(3)).toHaveLength(2);
+    expect(problems.slice(3)).toEqual(expect.arrayContaining(since(source)));
+  });
+});
+
+it("--dry-run reads no pictures: a broken one is no reason to fail where the run would not", async () => {
+  const source = await writePictures(at("unread"), CAPTIONS, ["white.png"]);
+  await writeFile(at("unread/images/white.png"), "not a picture");
+  const ran = await train(tinyConfig({ data: { source } }), "--dry-run", "--json");
+  expect(ran.exitCode, ran.stderr).toBe(0);
+  expect(JSON.parse(ran.stdout).examples).toEqual({ train: 5, dev: 1 });
 });
 
 it("--raw-orientation sees pictures as they are stored, and takes no embeddings of turned ones from the cache", async () => {

@@ -74,7 +74,7 @@ test("a row with NaN is left out and said", () => {
   const left = [...readTrainingPickle("f", bytes, problems).rows];
   const hit = golden.captions.filter(({ clip_embedding }) => clip_embedding === row).length;
   expect(left.length).toBe(golden.captions.length - hit);
-  expect(problems.first[0]!.message).toBe(`f, captions[0]: the embedding in row ${row} holds NaN or infinity.`);
+  expect(problems.kept[0]!.message).toBe(`f, captions[0]: the embedding in row ${row} holds NaN or infinity.`);
 });
 
 test("any byte changed, any end cut off: a data set, problems or a clear error", () => {

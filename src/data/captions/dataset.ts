@@ -1,5 +1,5 @@
 import type { RgbImage } from "../image/rgb.js";
-import type { Problems } from "./problems.js";
+import type { ProblemLog, Where } from "./problems.js";
 
 /**
  * - jsonl: lines {"file", "captions": ["…"], "split"?}
@@ -42,6 +42,10 @@ export interface CaptionedImage extends Picture {
   readonly split: Split | undefined;
   /** Neighbours of one group are hard to tell apart: training shows them in the same batch, where it must. */
   readonly group?: number;
+  /** The row that names it first, for messages. */
+  readonly row?: { readonly file: string; readonly where: Where };
+  /** Its file is not there, which is among the problems; only where `keepMissing` asks for such images. */
+  readonly missing?: true;
 }
 
 export interface CaptionDataset {
@@ -53,7 +57,7 @@ export interface CaptionDataset {
   readonly images: readonly CaptionedImage[];
   /** CLIP's embeddings of the images by id, where the data brings them; its pictures may be absent then. */
   readonly embeddings?: { readonly width: number; readonly vectors: ReadonlyMap<string, Float32Array> };
-  readonly problems: Problems;
+  readonly problems: ProblemLog;
 }
 
 export interface SplitOptions {

@@ -11,18 +11,16 @@ import { findShards, type LineFormat, readJson, tellFormat, unknownFormat } from
 import { fileStamp, folderPictures } from "./node-pictures.js";
 import { readPieces, readSidecars } from "./node-sidecar.js";
 import { WebDataset } from "./node-webdataset.js";
-import type { NormaliseOptions } from "./normalise.js";
 import { ProblemLog } from "./problems.js";
-import { type CaptionRow, collectImages, type FindPicture } from "./rows.js";
+import { type CaptionRow, type CollectOptions, collectImages, type FindPicture } from "./rows.js";
 import { readTable, readTokens } from "./tables.js";
 import { readTrainingPickle } from "./training-pickle.js";
 
-export interface OpenDatasetOptions extends DecodeOptions {
+export interface OpenDatasetOptions extends DecodeOptions, CollectOptions {
   /** Folder of the images. Default: the folder "images" or "Images" beside the data, else the folder of the data. */
   readonly images?: string | undefined;
   /** Default: found from the content. */
   readonly format?: DatasetFormat | undefined;
-  readonly normalise?: NormaliseOptions | undefined;
 }
 
 /**
@@ -106,9 +104,9 @@ async function collect(
   rows: AsyncIterable<CaptionRow> | Iterable<CaptionRow>,
   problems: ProblemLog,
   find: FindPicture,
-  { normalise }: OpenDatasetOptions,
+  options: OpenDatasetOptions,
 ): Promise<CaptionDataset> {
-  return { name, format, images: await collectImages(rows, problems, find, normalise), problems };
+  return { name, format, images: await collectImages(rows, problems, find, options), problems };
 }
 
 type LineReader = (lines: AsyncIterable<TextLine>, problems: ProblemLog) => AsyncIterable<CaptionRow>;

@@ -33,6 +33,12 @@ interface Gathered {
   split: Split | undefined;
 }
 
+export interface CollectOptions {
+  readonly normalise?: NormaliseOptions | undefined;
+  /** Images that do not exist are problems all the same, but stay in their places; decoding one fails. Default false. */
+  readonly keepMissing?: boolean | undefined;
+}
+
 /**
  * The images that rows describe, in the order in which they first occur. Captions are normalised; what cannot be used is
  * said in `problems`. Throws "bad-input" where not one image with a caption is left.
@@ -41,21 +47,30 @@ export async function collectImages(
   rows: AsyncIterable<CaptionRow> | Iterable<CaptionRow>,
   problems: ProblemLog,
   find: FindPicture,
-  normalise: NormaliseOptions = {},
+  { normalise = {}, keepMissing = false }: CollectOptions = {},
 ): Promise<CaptionedImage[]> {
   const gathered = new Map<string, Gathered>();
   for await (const row of rows) gather(gathered, row, problems, normalise);
   const images: CaptionedImage[] = [];
   for (const [id, { row, captions, split }] of gathered) {
     if (captions.length === 0) continue; // said where the captions were left out
+    const named = { id, captions, split, row: { file: row.file ?? problems.file, where: row.where } };
     const picture = await find(row.places);
-    if (picture) images.push({ id, captions, split, ...picture });
-    else problems.add("image", row.where, `the image ${shown(id)} does not exist`, row.file);
+    if (!picture) problems.add("image", row.where, `the image ${shown(id)} does not exist`, row.file);
+    if (picture) images.push({ ...named, ...picture });
+    else if (keepMissing) images.push({ ...named, ...missingPicture(id) });
   }
-  if (images.length > 0) return images;
+  if (images.some(({ missing }) => !missing)) return images;
   const reason = problemSummary(problems) || "it is empty";
-  const example = problems.first[0] ? ` First: ${problems.first[0].message}` : "";
+  const example = problems.kept[0] ? ` First: ${problems.kept[0].message}` : "";
   throw new ClipCapError("bad-input", `${problems.file} gives no image with a caption: ${reason}.${example}`);
+}
+
+function missingPicture(id: string): Pick<CaptionedImage, "decode" | "stamp" | "missing"> {
+  const fail = async () => {
+    throw new ClipCapError("not-found", `the image ${shown(id)} does not exist.`);
+  };
+  return { decode: fail, stamp: fail, missing: true };
 }
 
 function gather(images: Map<string, Gathered>, row: CaptionRow, problems: ProblemLog, normalise: NormaliseOptions) {

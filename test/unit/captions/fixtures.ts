@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import sharp from "sharp";
 import { afterAll } from "vitest";
 import type { CaptionDataset } from "../../../src/data/captions/dataset.js";
+import { MAX_SHOWN } from "../../../src/data/captions/problems.js";
 
 /** A PNG of 2 x 1 pixels, both of this grey. */
 export function png(grey: number): Promise<Buffer> {
@@ -31,7 +32,7 @@ export function plain({ images }: Pick<CaptionDataset, "images">) {
 
 /** The sentences about problems, without the test's folder. */
 export function sentences({ problems }: Pick<CaptionDataset, "problems">, root: string): string[] {
-  return problems.first.map(({ message }) => message.replaceAll(`${root}/`, ""));
+  return problems.kept.slice(0, MAX_SHOWN).map(({ message }) => message.replaceAll(`${root}/`, ""));
 }
 
 /** The message of the error that a promise ends in, without the test's folder. */

@@ -101,7 +101,7 @@ describe("COCO annotations", () => {
     expect(text.length).toBeGreaterThan(80e6);
     const { data, images: got } = await dataOf(text, ["0.jpg", "1.jpg", "2.jpg"]);
     expect(got.map(({ captions }) => captions.length)).toEqual([10, 10, 10]);
-    expect(data.problems.counts).toEqual({ row: 0, caption: 0, image: 19_997 });
+    expect(data.problems.counts).toEqual({ row: 0, caption: 0, image: 19_997, picture: 0 });
   }, 60_000);
 });
 
@@ -206,6 +206,8 @@ test("a folder of images with .txt files", async () => {
     "d.png": picture,
     "d.txt": " \n.\n",
     "notes.md": "",
+    "sub/lost.txt": "a caption without its picture",
+    "README.txt": "",
   });
   const data = await openDataset(root);
   expect(data.format).toBe("sidecar");
@@ -216,6 +218,8 @@ test("a folder of images with .txt files", async () => {
   expect(sentences(data, root).map((text) => text.replace(root, "DATA"))).toEqual([
     "DATA, c.png: there is no .txt file with captions beside it.",
     'd.txt, line 2: the caption "." is empty.',
+    "DATA, README.txt: there is no image beside it.",
+    "DATA, sub/lost.txt: there is no image beside it.",
   ]);
 });
 

@@ -108,14 +108,14 @@ test("nothing usable is an error that says why", async () => {
   );
 });
 
-test("only the first twenty problems are kept, all are counted", async () => {
+test("only the first 10,000 problems are kept, all are counted", async () => {
   const root = await folderOf({
-    "c.jsonl": lines(...Array(50).fill("x"), { file: "a.png", captions: ["a"] }),
+    "c.jsonl": lines(...Array(10_050).fill("x"), { file: "a.png", captions: ["a"] }),
     "a.png": await png(1),
   });
   const { problems } = await openDataset(join(root, "c.jsonl"));
-  expect(problems.counts.row).toBe(50);
-  expect(problems.first.map(({ line }) => line)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+  expect(problems.counts.row).toBe(10_050);
+  expect(problems.kept.map(({ line }) => line)).toEqual(Array.from({ length: 10_000 }, (_, i) => i + 1));
 });
 
 test("lines: pieces cut anywhere, both ends, a byte order mark, one too long", async () => {
@@ -132,7 +132,7 @@ test("lines: pieces cut anywhere, both ends, a byte order mark, one too long", a
       { line: 2, text: "" },
       { line: 4, text: "last 😀" },
     ]);
-    expect(problems.first.map(({ message }) => message)).toEqual([
+    expect(problems.kept.map(({ message }) => message)).toEqual([
       "f, line 3: the line is longer than the limit of 1048576 characters.",
     ]);
   }
@@ -146,7 +146,7 @@ if (existsSync(new URL("../../../../shared/", import.meta.url))) {
     expect(["train", "dev", "test"].map(count)).toEqual([6000, 1000, 1000]);
     const five = data.images.filter(({ captions }) => captions.length === 5).length;
     expect(data.images.length - five).toBe(data.problems.counts.caption);
-    expect(data.problems.counts).toEqual({ row: 0, caption: 0, image: 0 });
+    expect(data.problems.counts).toEqual({ row: 0, caption: 0, image: 0, picture: 0 });
     expect(data.images.flatMap(({ captions }) => captions).filter((c) => !/^[^a-z ].*[^. ]\.$/.test(c))).toEqual([]);
     const first = JSON.parse(readFileSync(new URL("captions.jsonl", FLICKR8K), "utf8").split("\n", 1)[0]!);
     expect(data.images[0]!.id).toBe(first.file);

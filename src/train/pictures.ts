@@ -1,8 +1,14 @@
 import type { CaptionedImage } from "../data/captions/dataset.js";
+import type { Problem, ProblemLog } from "../data/captions/problems.js";
 import { ClipCapError } from "../runtime/errors.js";
 
 /** Hears of each picture that cannot be read. */
 export type Unreadable = (image: CaptionedImage, error: ClipCapError) => void;
+
+/** Counts a picture that cannot be read among the problems, at the row that names it. */
+export function addUnreadable(problems: ProblemLog, { id, row }: CaptionedImage, { message }: ClipCapError): Problem {
+  return problems.add("picture", row?.where ?? id, message.replace(/\.$/, ""), row?.file);
+}
 
 /** Pictures that are read at the same time; decoding happens in libuv's four threads. */
 const AT_ONCE = 8;

@@ -63,12 +63,11 @@ async function loadModel(device: Device, kind: Kind, mode: Mode) {
   return { model, store, loaded, loaders: [gptLoader, mapperLoader] };
 }
 
-/** L2 norm of the gradient of each tensor of the file, and eight samples of it. */
-async function gradientFacts(store: ParameterStore, loaded: readonly LoadedTensor[]) {
+/** L2 norm of each tensor of the file, or of its gradient, and eight samples of it. */
+async function factsOf(kind: "grad" | "value", store: ParameterStore, loaded: readonly LoadedTensor[]) {
   const facts = new Map<string, { norm: number; largest: number; samples: number[] }>();
   for (const entry of loaded) {
-    const grad = await store.read(entry.tensor.label, "grad");
-    for (const { name, values } of unstacked(entry, grad)) {
+    for (const { name, values } of unstacked(entry, await store.read(entry.tensor.label, kind))) {
       // Column k of the goldens is flat index floor(k (n - 1) / 7) in the file's layout.
       const samples = Array.from({ length: 8 }, (_, k) => values[Math.floor((k * (values.length - 1)) / 7)]!);
       const largest = values.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
@@ -86,9 +85,10 @@ describe.each(["mlp", "transformer"] as const)("full size, %s mapper", (kind) =>
   afterAll(() => device.close());
 
   test.each(["frozen", "finetune"] as const)(
-    "%s GPT-2: losses, norms and gradients of three steps",
+    "%s GPT-2: losses, norms, gradients and parameters of three steps",
     async (mode) => {
       const expected = clipcap[kind][mode];
+      const goldens = await goldenTensors("full.safetensors");
       const { model, store, loaded, loaders } = await loadModel(device, kind, mode);
       const captions = clipcap.tokens.map((ids, b) => ids.slice(0, clipcap.lengths[b]));
       const { rows, targets } = labelledRows(captions, { prefixLength: K, tokens: T });
@@ -113,8 +113,8 @@ describe.each(["mlp", "transformer"] as const)("full size, %s mapper", (kind) =>
         expect(Math.abs(value![0]! - expected.losses[step]!), `loss ${step}`).toBeLessThan(5e-4);
         if (step < 3) expect(Math.abs(size![0]! / expected.grad_norm[step]! - 1), `norm ${step}`).toBeLessThan(5e-4);
         if (step > 0) continue;
-        const samples = await (await goldenTensors("full.safetensors")).readF32(`${kind}.${mode}.grad_samples`);
-        const facts = await gradientFacts(store, loaded);
+        const samples = await goldens.readF32(`${kind}.${mode}.grad_samples`);
+        const facts = await factsOf("grad", store, loaded);
         for (const [i, name] of expected.names.entries()) {
           const fact = facts.get(name.replace("gpt.transformer.", ""))!;
           const l2 = expected.grad_l2[name]!;
@@ -126,6 +126,17 @@ describe.each(["mlp", "transformer"] as const)("full size, %s mapper", (kind) =>
             const error = Math.abs(fact.samples[k]! - golden[k]!);
             expect(error, `${name}: sample ${k}`).toBeLessThan((kind === "mlp" ? 2e-4 : 2e-3) * fact.largest + 1e-6);
           }
+        }
+      }
+      const samples = await goldens.readF32(`${kind}.${mode}.param_samples`);
+      const facts = await factsOf("value", store, loaded);
+      for (const [i, name] of expected.names.entries()) {
+        const fact = facts.get(name.replace("gpt.transformer.", ""))!;
+        for (let k = 0; k < 8; k++) {
+          // The updates move a value by up to 1.5e-4. Errors are at most 1.2e-7 with the MLP and 1e-5 with the transformer,
+          // whose slopes of ReLUs near 0 come out otherwise, as above.
+          const error = Math.abs(fact.samples[k]! - samples[i * 8 + k]!);
+          expect(error, `${name}: value ${k} after three updates`).toBeLessThan(kind === "mlp" ? 1e-6 : 3e-5);
         }
       }
       p.destroy();

@@ -35,6 +35,7 @@ const HELP = `
 REFERENCES  COCO captions ({"annotations": [{"image_id", "caption"}]}), JSON lines with "id", "image_id" or "file" and
             "caption" or "captions", or {"id": ["…"]}
 CANDIDATES  COCO results ([{"image_id", "caption"}]), {"id": "…"}, or the output of clipcap caption --json
+Ids are compared as text: 42 is "42". Where one object has a key twice, such as {"1": ["a"], "1": ["b"]}, the last holds.
 
 Scores are those of coco-caption: texts become Treebank tokens (lower case, without punctuation; brackets stay as
 "-lrb-"), BLEU takes the closest reference length, CIDEr-D counts document frequencies over the references of the

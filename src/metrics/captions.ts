@@ -3,8 +3,8 @@ import { ClipCapError } from "../runtime/errors.js";
 import type { CaptionItem } from "./item.js";
 
 /**
- * Characters of one caption. ROUGE-L compares two captions word by word, which takes a second for two of this length;
- * the longest of COCO has 250.
+ * Characters of one caption. ROUGE-L takes a second or so for two of this length, the square of it for longer ones; the
+ * longest of COCO has 250.
  */
 export const MAX_CAPTION_LENGTH = 100_000;
 
@@ -61,8 +61,8 @@ export function pairCaptions(
   const bare = [...candidates.keys()].filter((id) => !references.get(id)?.length);
   if (bare.length > 0) {
     const others = bare.length > 1 ? ` and ${bare.length - 1} more` : "";
-    const known = references.keys().next().value;
-    const example = known === undefined ? "it has none at all" : `its ids are such as ${show(known)}`;
+    const known = [...references].find(([, captions]) => captions.length > 0);
+    const example = known === undefined ? "it has none at all" : `its ids are such as ${show(known[0])}`;
     throw bad(
       names.references,
       `there are no references for image ${show(bare[0]!)} of ${names.candidates}${others}; ${example}`,
@@ -140,7 +140,8 @@ function notJson(place: string, cause: unknown): ClipCapError {
 function rowEntry(row: unknown, place: Place): [string, readonly string[], Place] {
   const id = isRow(row) ? idOf(row) : undefined;
   if (!isRow(row) || id === undefined) {
-    throw bad(place(), `expected {"image_id": …, "caption": "…"}, not ${show(row)}`);
+    const found = isRow(row) ? "an object without an id" : show(row);
+    throw bad(place(), `expected {"image_id": …, "caption": "…"}, not ${found}`);
   }
   return [id, checkedCaptions(row.captions ?? row.caption, place), place];
 }
@@ -165,8 +166,9 @@ function isRow(value: unknown): value is Row {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A value in a message, cut short: files are hostile. */
+/** A value in a message, cut short; of lists and objects, which may be nested without end, the kind: files are hostile. */
 function show(value: unknown): string {
+  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "a list" : "an object";
   const text = JSON.stringify(value) ?? "nothing";
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }

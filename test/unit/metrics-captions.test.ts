@@ -64,8 +64,10 @@ describe("what is not as it should be", () => {
     ["3", "c.json: it holds 3 instead of captions"],
     ["[]", "c.json: there are no captions in it"],
     ["{}", "c.json: there are no captions in it"],
-    ['[{"caption": "a"}]', 'c.json, entry 1: expected {"image_id": …, "caption": "…"}, not {"caption":"a"}'],
-    ["[[1]]", "c.json, entry 1: expected"],
+    ['[{"caption": "a"}]', 'c.json, entry 1: expected {"image_id": …, "caption": "…"}, not an object without an id'],
+    ["[[1]]", 'c.json, entry 1: expected {"image_id": …, "caption": "…"}, not a list'],
+    [`{"1": ${"[".repeat(20_000)}${"]".repeat(20_000)}}`, 'c.json, image "1": a caption must be a text, not a list'],
+    [`${'{"a":'.repeat(20_000)}1${"}".repeat(20_000)}`, 'c.json, image "a": a caption must be a text, not an object'],
     ['[{"image_id": 1}]', "c.json, entry 1: a caption must be a text, not nothing"],
     ['{"1": 5}', 'c.json, image "1": a caption must be a text, not 5'],
     [
@@ -86,9 +88,9 @@ describe("what is not as it should be", () => {
 describe("pairs", () => {
   const names = { references: "r.json", candidates: "c.json" };
   const references = new Map([
+    ["3", []],
     ["1", ["a"]],
     ["2", ["b", "c"]],
-    ["3", []],
   ]);
 
   it("are in the order of the candidates; other references are left out", () => {
@@ -106,6 +108,10 @@ describe("pairs", () => {
     expect(() => pairCaptions(references, candidates, names)).toThrow(
       'r.json: there are no references for image "a.jpg" of c.json and 1 more; its ids are such as "1"',
     );
-    expect(() => pairCaptions(new Map(), candidates, names)).toThrow("it has none at all");
+    for (const none of [new Map(), new Map([["1", []]])]) {
+      expect(() => pairCaptions(none, candidates, names)).toThrow(
+        'for image "1" of c.json and 2 more; it has none at all',
+      );
+    }
   });
 });

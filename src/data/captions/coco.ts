@@ -116,7 +116,7 @@ function* readKarpathy(images: unknown[], problems: ProblemLog): Generator<Capti
     if (typeof filename !== "string") {
       problems.add("row", where, `"filename" must be a text, not ${shown(filename)}`);
     } else if (!captions.every((caption) => typeof caption === "string")) {
-      problems.add("row", where, `"sentences" must be a list of {"raw": "…"}, not ${shown(sentences)}`);
+      problems.add("row", where, '"sentences" has entries other than {"raw": "…"}');
     } else if (typeof split === "object") {
       problems.add("row", where, split.fault);
     } else {

@@ -61,8 +61,9 @@ export function problemSummary({ counts }: Problems): string {
   return said.length < 2 ? said.join() : `${said.slice(0, -1).join(", ")} and ${said.at(-1)}`;
 }
 
-/** A value from outside in a message, cut short. */
+/** A value from outside in a message, cut short; of lists and objects, which may be nested without end, the kind. */
 export function shown(value: unknown): string {
+  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "a list" : "an object";
   const text = value === undefined ? "missing" : JSON.stringify(value);
   return text.length > MAX_VALUE ? `${text.slice(0, MAX_VALUE)}…` : text;
 }

@@ -37,6 +37,15 @@ describe("COCO annotations", () => {
     expect((await data.images[0]!.decode()).width).toBe(2);
   });
 
+  test("a caption that is a list nested very deep is named by its kind", async () => {
+    const deep = "[".repeat(20_000) + "]".repeat(20_000);
+    const text = coco([{ id: 1, file_name: "a.jpg" }], [{ image_id: 1, id: 1, caption: 0 }]).replace(
+      '"caption":0',
+      `"caption":${deep}`,
+    );
+    await expect(dataOf(text, ["a.jpg"])).rejects.toThrow('annotations[0]: "caption" must be a text, not a list.');
+  });
+
   test("what is broken is said by its place", async () => {
     const images = [
       5,
@@ -141,7 +150,7 @@ test("Karpathy's splits: restval is trained on, val is dev; folders by filepath 
   ]);
   expect(problems).toEqual([
     'data, images[4]: "split" must be one of train, restval, dev, val, validation, test, not "holdout".',
-    'data, images[5]: "sentences" must be a list of {"raw": "…"}, not [{"raw":1}].',
+    'data, images[5]: "sentences" has entries other than {"raw": "…"}.',
     'data, images[6]: "filename" must be a text, not missing.',
     'data, images[7]: "../../8.jpg" is no path inside the folder of images.',
   ]);

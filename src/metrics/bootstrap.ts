@@ -176,13 +176,18 @@ function twoSided(differences: Float64Array): number {
   return Math.min(1, (2 * (1 + Math.min(up, down))) / (differences.length + 1));
 }
 
-/** Numbers in [0, 1), the same for the same seed: a counter through the mixer of MurmurHash3. */
+/** Numbers in [0, 1), the same for the same seed: a counter through a hash, which also keeps the counters of seeds apart. */
 function uniform(seed: number): () => number {
-  let counter = Math.imul(seed, 0x9e3779b9);
+  let counter = mixed(seed);
   return () => {
     counter = (counter + 0x9e3779b9) | 0;
-    let mixed = Math.imul(counter ^ (counter >>> 16), 0x85ebca6b);
-    mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
-    return ((mixed ^ (mixed >>> 16)) >>> 0) / 2 ** 32;
+    return mixed(counter) / 2 ** 32;
   };
+}
+
+/** The mixer of MurmurHash3: 32 bits to 32 bits, one to one. */
+function mixed(bits: number): number {
+  let hash = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
 }

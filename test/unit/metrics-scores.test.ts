@@ -1,11 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { bootstrap, comparePaired } from "../../src/metrics/bootstrap.js";
+import { bootstrap, bootstrapMean, comparePaired } from "../../src/metrics/bootstrap.js";
 import { clipScore, refClipScore } from "../../src/metrics/clip-score.js";
 import { diversity, lengths, novelShare } from "../../src/metrics/diversity.js";
 import { evaluate } from "../../src/metrics/evaluate.js";
 import type { CaptionItem } from "../../src/metrics/item.js";
 import { listMetrics } from "../../src/metrics/per-metric.js";
+import { rougeL } from "../../src/metrics/rouge.js";
 import { ClipCapError } from "../../src/runtime/errors.js";
 
 const words = fc.constantFrom(..."a the man dog cat ball red blue on in runs sits".split(" "));
@@ -97,6 +98,40 @@ describe("corpus scores", () => {
   });
 });
 
+describe("ROUGE-L", () => {
+  /** The table of longest common subsequences, as it is taught. */
+  function expected(a: readonly string[], b: readonly string[]): number {
+    const table = Array.from({ length: a.length + 1 }, () => new Array<number>(b.length + 1).fill(0));
+    for (const [i, x] of a.entries())
+      for (const [j, y] of b.entries())
+        table[i + 1]![j + 1] = x === y ? table[i]![j]! + 1 : Math.max(table[i]![j + 1]!, table[i + 1]![j]!);
+    return table[a.length]![b.length]!;
+  }
+
+  it("counts the longest common subsequence, whatever the length", () => {
+    const word = fc.constantFrom(..."abc");
+    const text = fc.array(word, { minLength: 1, maxLength: 140, size: "max" });
+    fc.assert(
+      fc.property(text, text, (a, b) => {
+        const common = expected(a, b);
+        const [precision, recall] = [common / a.length, common / b.length];
+        const f = common === 0 ? 0 : (2.44 * precision * recall) / (recall + 1.44 * precision);
+        expectClose([rougeL(a.join(" "), [b.join(" ")])], [f]);
+      }),
+      { seed: 1 },
+    );
+  });
+
+  it.each([1, 26])("two captions of 50,000 words of which %d differ end in time", (different) => {
+    const text = (step: number) =>
+      Array.from({ length: 50_000 }, (_, i) => String.fromCharCode(97 + ((i * step + (i >> 3)) % different))).join(" ");
+    const before = process.cpuUsage();
+    expect(rougeL(text(3), [text(5)])).toBeGreaterThan(0);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1e6).toBeLessThan(4); // 1.4 s on a busy machine
+  });
+});
+
 describe("bootstrap", () => {
   const good = scored(system(200, 9));
   const bad = scored(system(200, 3));
@@ -123,6 +158,14 @@ describe("bootstrap", () => {
     const [low, high] = bootstrap(good, { resamples: 4000, seed: 1 }).rougeL;
     expect(Math.abs(low - (mean - half))).toBeLessThan(0.1 * half);
     expect(Math.abs(high - (mean + half))).toBeLessThan(0.1 * half);
+  });
+
+  it("the next seed draws other images, not the same ones by one place further", () => {
+    const scores = Array.from({ length: 400 }, (_, i) => i / 400);
+    const draws = Array.from({ length: 40 }, (_, seed) => bootstrapMean(scores, { resamples: 1, seed })[0]);
+    const steps = draws.slice(1).map((mean, i) => Math.abs(mean - draws[i]!));
+    // 0.0163 is expected of independent draws; one place further, no mean differs by more than 1 / 400
+    expect(steps.reduce((sum, step) => sum + step, 0) / steps.length).toBeGreaterThan(0.012);
   });
 
   it("one image has an interval without width", () => {

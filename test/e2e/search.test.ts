@@ -100,6 +100,7 @@ describe("clipcap search", () => {
     [["search", "a dog", ".", "--top", "0"], 2, "--top is 0; it must be a whole number from 1 to 1000"],
     [["search", "a dog", "examples/pictures", "--model", "nowhere"], 1, "there is no model nowhere"],
     [["search", "--like", "nowhere.png", "examples/pictures/bike-dirt-road.svg"], 1, "nowhere.png does not exist"],
+    [["search", "--like", "README.md/x", "examples/pictures/bike-dirt-road.svg"], 1, "README.md/x does not exist"],
   ])("%j is refused", async (args, exitCode, message) => {
     const ran = await clipcap([...args, ...cache]);
     expect([ran.exitCode, ran.stdout]).toEqual([exitCode, ""]);

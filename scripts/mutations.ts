@@ -215,15 +215,8 @@ export const MUTATIONS: readonly Mutation[] = [
     ["matmul.nt.tile64", "select(n * u.K + k0 + bk,", "select(n * u.K + bk,"],
     ["matmul.nt.few", "dot(x, t2), dot(x, t3)", "dot(x, t3), dot(x, t2)"],
   ]),
-  ...faults("kernels/matmul/lane.wgsl.ts", "gpu/matmul", "nt 1x1x36x33", [
-    [
-      "matmul.nt.lane",
-      "fma(subgroupShuffle(x, q), weight4(row + k + q), sum)",
-      "fma(subgroupShuffle(x, q), weight4(row + k + q), -sum)",
-    ],
-  ]),
   ...faults("kernels/matmul/matmul.wgsl.ts", "golden/ops-matmul", "16x96x48", [
-    ["matmul, accumulated", "{ value += out[at]; }", "{ value -= out[at]; }"],
+    ["matmul, accumulated", "value += vec4f(out[at], out[at + 1u]", "value -= vec4f(out[at], out[at + 1u]"],
   ]),
   ...faults(
     "kernels/matmul/matmul.ts",

@@ -51,6 +51,25 @@ test("a dry run of the experiment: killed, stopped and started again, it ends wi
   expect(other.stderr).toContain("was trained with another configuration");
 }, 600_000);
 
+test("a dry run at full size: the paper's two recipes with CLIP ViT-B/32 and GPT-2 small", async () => {
+  const out = join(folder, "full-size");
+  const ran = await reproduce(["--full-size", "--dry-run", "--out", out]);
+  expect(ran.exitCode, ran.stderr).toBe(0);
+  const read = async (file: string) => JSON.parse(await readFile(join(out, "coco", file), "utf8"));
+  for (const [variant, trained] of [
+    ["mlp-tuned", 31_468_800 + 124_439_808],
+    ["transformer-frozen", 41_745_408],
+  ] as const) {
+    expect(await read(`${variant}/record.json`)).toMatchObject({ finished: true, parameters: { trained } });
+    expect((await read(`${variant}/config.json`)).optimizer).toEqual({ type: "hf2021" });
+    expect((await readFile(join(out, "coco", variant, "captions/captions.jsonl"), "utf8")).split("\n").length).toBe(5);
+  }
+  const page = await readFile(join(out, "results.md"), "utf8");
+  expect(page).toContain("Made-up results; no number here means anything.");
+  for (const title of ["MLP, GPT-2 fine-tuned", "transformer, GPT-2 frozen"]) expect(page).toContain(title);
+  await rm(out, { recursive: true }); // 5 GB
+}, 1_200_000);
+
 test("data without test pictures is refused before anything is trained", async () => {
   const data = join(folder, "two-splits.jsonl");
   const row = (file: string, split: string) => JSON.stringify({ file, split, captions: ["A dog ."] });

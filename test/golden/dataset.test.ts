@@ -36,7 +36,7 @@ test("the original's training data: captions row by row, embeddings by image", (
     expect(vector.length).toBe(width);
     expect([...vector.subarray(0, 4)]).toEqual(golden.embedding_first4[row]);
   }
-  expect(problems.counts).toEqual({ row: 0, caption: 0, image: 0 });
+  expect(problems.counts).toEqual({ row: 0, caption: 0, image: 0, picture: 0 });
 });
 
 test("as a data set: an image once, with all its captions and its embedding", async () => {

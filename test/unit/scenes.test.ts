@@ -325,7 +325,7 @@ describe("sceneDataset", () => {
     expect(image.captions).toEqual(sceneCaptions(image.scene));
     expect(await image.decode()).toEqual(drawScene(image.scene));
     expect(await image.stamp()).toBe("3-5-64");
-    expect(set.problems.counts).toEqual({ row: 0, caption: 0, image: 0 });
+    expect(set.problems.counts).toEqual({ row: 0, caption: 0, image: 0, picture: 0 });
   });
 
   test("what a scene shows decides its split, details do not", () => {

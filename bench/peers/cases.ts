@@ -1,6 +1,7 @@
-import { parseClipConfig, parseGpt2Config } from "../../src/weights/config.js";
-import { clipVisionShapes, gpt2Shapes } from "../../src/weights/shapes.js";
+import { MAPPER_HEADS, parseClipConfig, parseGpt2Config } from "../../src/weights/config.js";
+import { clipVisionShapes, gpt2Shapes, mapperShapes } from "../../src/weights/shapes.js";
 import { syntheticFile, syntheticInts, syntheticTensor } from "../../src/weights/synthetic.js";
+import type { TensorFile } from "../../src/weights/tensor-file.js";
 
 /** What every library computes, from the same numbers. Axis letters as in src/models/block.ts. */
 export type Case =
@@ -16,10 +17,24 @@ export type Case =
       readonly tokens: number;
     }
   | { readonly type: "encode" }
-  | { readonly type: "mlp-step"; readonly rows: number; readonly width: number; readonly inner: number };
+  | { readonly type: "mlp-step"; readonly rows: number; readonly width: number; readonly inner: number }
+  /** The transformer mapper learns, GPT-2 small is frozen; each image has one caption of so many tokens. */
+  | { readonly type: "caption-step"; readonly images: number; readonly tokens: number };
+
+export type CaptionStep = Extract<Case, { type: "caption-step" }>;
 
 export const SEED = 1;
 export const GPT2 = parseGpt2Config({});
+/** The original's, of ten vectors each way. */
+export const MAPPER = {
+  type: "transformer",
+  prefixLength: 10,
+  clipLength: 10,
+  clipWidth: 512,
+  gptWidth: GPT2.width,
+  layers: 8,
+  heads: MAPPER_HEADS,
+} as const;
 export const { vision: VISION } = parseClipConfig({ vision_config: {}, text_config: {} });
 /** Channels and heads of GPT-2 small. */
 export const { width: C, heads: H } = GPT2;
@@ -40,6 +55,7 @@ export const CASES: readonly Case[] = [
   ...[1, 5].map((beams): Case => ({ type: "decode", layers: GPT2.layers, beams, prefix: 10, tokens: 10 })),
   { type: "mlp-step", rows: 64, width: 768, inner: 1536 },
   { type: "block-step", T: 50 },
+  { type: "caption-step", images: 8, tokens: 16 },
 ];
 
 /** For Chromium, whose software adapter does 1 to 3 GFLOP/s. */
@@ -74,6 +90,8 @@ export function shapeOf(c: Case): string {
     }
     case "mlp-step":
       return `${c.rows} x ${c.width}-${c.inner}-${c.width}`;
+    case "caption-step":
+      return `${MAPPER.layers}-layer mapper, frozen GPT-2 small, batch ${c.images}, ${MAPPER.prefixLength} + ${c.tokens} tokens`;
   }
 }
 
@@ -91,9 +109,24 @@ export function flopsOf(c: Case): number | undefined {
       return 3 * block(c.T);
     case "mlp-step":
       return 10 * c.rows * c.width * c.inner; // five products: the gradient of the input is not wanted
+    case "caption-step":
+      return captionStepFlops(c.images, c.tokens);
     default:
       return undefined;
   }
+}
+
+/** What no library can leave out: logits computed again in the backward pass do not count, and frozen matrices get no gradient. */
+function captionStepFlops(B: number, T: number): number {
+  const { prefixLength: K, clipLength, clipWidth, layers } = MAPPER;
+  const attention = (tokens: number) => 4 * B * tokens * tokens * C;
+  const tokens = clipLength + K;
+  const spread = 2 * B * clipWidth * clipLength * C;
+  const mapperBlock = 16 * B * tokens * C * C + attention(tokens); // q|k|v, project and two of twice the width
+  const gpt2Block = 24 * B * (K + T) * C * C;
+  const logits = 2 * B * T * C * GPT2.vocab;
+  const mapper = 2 * spread + 3 * layers * mapperBlock; // nor is that of CLIP's embeddings
+  return mapper + GPT2.layers * (2 * gpt2Block + 3 * attention(K + T)) + 2 * logits;
 }
 
 export interface Values {
@@ -124,6 +157,8 @@ export function inputOf(c: Case): Values {
       return synthetic("pixel_values", [1, 3, VISION.imageSize, VISION.imageSize], 1);
     case "mlp-step":
       return synthetic("x", [c.rows, c.width], 1);
+    case "caption-step":
+      return synthetic("clip", [c.images, MAPPER.clipWidth], 0.5);
   }
 }
 
@@ -142,16 +177,23 @@ export function mlpWeights({ width, inner }: { readonly width: number; readonly 
   return [synthetic("w1", [width, inner], 0.03), synthetic("w2", [inner, width], 0.03)];
 }
 
-/** The class of each row: the losses are mean cross-entropies of `width` logits. */
-export function targetsOf(rows: number, width: number): Int32Array {
-  return syntheticInts("targets", [rows], 0, width, SEED);
+/** Rows and classes of a training step's logits; the loss is their mean cross-entropy. */
+function logitsShape(c: Case): readonly [rows: number, classes: number] {
+  return c.type === "caption-step" ? [c.images * c.tokens, GPT2.vocab] : (inputOf(c).shape as [number, number]);
+}
+
+/** The class of each row of the logits; of `caption-step` they are the captions [images, tokens]. */
+export function targetsOf(c: Case): Int32Array {
+  const [rows, classes] = logitsShape(c);
+  return syntheticInts("targets", [rows], 0, classes, SEED);
 }
 
 /** Row-wise one-hot targets, for libraries whose loss asks for them. */
-export function oneHotTargets(rows: number, width: number): Values {
-  const data = new Float32Array(rows * width);
-  for (const [row, target] of targetsOf(rows, width).entries()) data[row * width + target] = 1;
-  return { shape: [rows, width], data };
+export function oneHotTargets(c: Case): Values {
+  const shape = logitsShape(c);
+  const data = new Float32Array(shape[0] * shape[1]);
+  for (const [row, target] of targetsOf(c).entries()) data[row * shape[1] + target] = 1;
+  return { shape, data };
 }
 
 /** What a block adds to the scores [T, T]: 0 where the key is no later than the query, else so much that exp gives 0. */
@@ -163,6 +205,7 @@ export function causalMask(T: number): Values {
 /** GPT-2 small; a model of fewer layers reads less of it. */
 export const gpt2File = syntheticFile(gpt2Shapes(GPT2), "full", SEED);
 export const visionFile = syntheticFile(clipVisionShapes(VISION), "full", SEED);
+export const mapperFile = syntheticFile(mapperShapes(MAPPER), "full", SEED);
 
 /** The first block's parameters in the order of the file, by their names without "h.0."; matrices are [in, out]. */
 export const BLOCK_NAMES: readonly string[] = [...gpt2File.tensors.keys()]
@@ -170,9 +213,21 @@ export const BLOCK_NAMES: readonly string[] = [...gpt2File.tensors.keys()]
   .map((name) => name.slice(4));
 
 export async function blockWeights(): Promise<ReadonlyMap<string, Values>> {
-  const entries = BLOCK_NAMES.map(async (name) => {
-    const { shape } = gpt2File.tensors.get(`h.0.${name}`)!;
-    return [name, { shape, data: (await gpt2File.readF32(`h.0.${name}`)) as Float32Array<ArrayBuffer> }] as const;
-  });
+  const entries = BLOCK_NAMES.map(async (name) => [name, await valuesOf(gpt2File, `h.0.${name}`)] as const);
   return new Map(await Promise.all(entries));
+}
+
+export async function valuesOf(file: TensorFile, name: string): Promise<Values> {
+  const { shape } = file.tensors.get(name)!;
+  return { shape, data: (await file.readF32(name)) as Float32Array<ArrayBuffer> };
+}
+
+/** A matrix with its rows as columns: the models keep [out, in], libraries of arrays multiply by [in, out]. */
+export function transposed({ shape, data }: Values): Values {
+  const [rows, columns] = shape as [number, number];
+  const out = new Float32Array(data.length);
+  for (let r = 0; r < rows; r++) {
+    for (let column = 0; column < columns; column++) out[column * rows + r] = data[r * columns + column]!;
+  }
+  return { shape: [columns, rows], data: out };
 }

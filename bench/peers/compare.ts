@@ -8,6 +8,10 @@ import type { Contestant, Peer, Sample } from "./peer.js";
 /** f32 sums of 3072 products in another order, through 12 layers, differ by about 1e-5 of the largest value. */
 const MAX_ERROR = 1e-3;
 
+/** Of longer calls fewer pairs are taken: noise averages out within each, and nine pairs of 30 s take as many minutes. */
+const SLOW_MS = 10_000;
+const SLOW_PAIRS = 3;
+
 /** Both sides of one case, and how many times as long the peer takes: of each pair of turns, so that noise hits both. */
 export interface Comparison {
   readonly case: string;
@@ -43,10 +47,7 @@ async function compare(c: Case, own: Peer, expected: Loaded, other: Peer, turns:
   if (c.type === "decode" && error > 0) throw new Error("its tokens differ; not timed");
   if (!(error <= MAX_ERROR))
     throw new Error(`its result differs by ${round(error, 2)} of the largest value; not timed`);
-  const pairs: { own: Sample; other: Sample }[] = [];
-  for (let i = 0; i < turns.pairs; i++) {
-    pairs.push({ own: await own.sample(turns.ms), other: await other.sample(turns.ms) });
-  }
+  const pairs = await takeTurns(own, other, turns);
   const ratios = pairs.map((pair) => pair.other.wall / pair.own.wall);
   const cpuRatio = quantile(
     pairs.map((pair) => pair.other.cpu / pair.own.cpu),
@@ -76,6 +77,16 @@ async function compare(c: Case, own: Peer, expected: Loaded, other: Peer, turns:
     },
     cpu_ratio: Number.isFinite(cpuRatio) ? round(cpuRatio) : undefined,
   };
+}
+
+async function takeTurns(own: Peer, other: Peer, { pairs: most, ms }: Turns) {
+  const pairs: { readonly own: Sample; readonly other: Sample }[] = [];
+  for (let count = most; pairs.length < count; ) {
+    const pair = { own: await own.sample(ms), other: await other.sample(ms) };
+    pairs.push(pair);
+    if (Math.max(pair.own.wall, pair.other.wall) > SLOW_MS) count = Math.min(count, SLOW_PAIRS);
+  }
+  return pairs;
 }
 
 function line(c: Case, variant: string, samples: readonly Sample[]): Result {

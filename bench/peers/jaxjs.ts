@@ -1,7 +1,7 @@
 // jax-js on WebGPU; everything under jit. Its arrays are consumed by use; `ref` keeps one.
 import * as jax from "@jax-js/jax";
-import { type ArrayLibrary, type Compute, type Named, prepareArrays } from "./arrays.js";
-import { ADAM, C, type Case, GPT2, H, inputOf, oneHotTargets, type Values } from "./cases.js";
+import { type ArrayLibrary, type Compute, type Named, prepareArrays, type Sequences } from "./arrays.js";
+import { ADAM, C, type Case, GPT2, inputOf, oneHotTargets, type Values } from "./cases.js";
 import type { Library, Prepared } from "./library.js";
 import pins from "./package.json" with { type: "json" };
 
@@ -26,6 +26,10 @@ const library: ArrayLibrary<Array1> = {
   softmax: (x) => nn.softmax(x, -1),
   norm,
   attention,
+  reshape: (x, shape) => x.reshape([...shape]),
+  broadcast: (x, shape) => np.broadcastTo(x, [...shape]),
+  join: (a, b) => np.concatenate([a, b], 1),
+  cut: (x, from, to) => x.slice([], [from, to]),
   forward,
   trainingStep,
 };
@@ -42,7 +46,7 @@ function forward(c: Case, constants: Arrays, compute: (x: Array1, constants: Arr
 
 function trainingStep(c: Case, initial: Arrays, constants: Arrays, logits: Compute<Array1>): Prepared {
   const input = inputOf(c);
-  const oneHot = put(oneHotTargets(input.shape[0]!, input.shape[1]!));
+  const oneHot = put(oneHotTargets(c));
   const lossOf = (w: Arrays, x: Array1, target: Array1, fixed: Arrays) =>
     np.mean(np.sum(nn.logSoftmax(logits(x, w, fixed), -1).mul(target), -1)).neg();
   const { lr, beta1, beta2, eps } = ADAM;
@@ -93,14 +97,16 @@ function norm(x: Array1, scale: Array1, shift: Array1): Array1 {
     .add(shift);
 }
 
-function attention(qkv: Array1, mask: Array1, T: number): Array1 {
-  const heads = qkv.reshape([T, 3, H, C / H]).transpose([1, 2, 0, 3]); // [3, H, T, D]
-  const [q, k, v] = np.split(heads, 3, 0).map((x) => x.reshape([H, T, C / H])) as [Array1, Array1, Array1];
-  const scores = np
-    .matmul(q, k.transpose([0, 2, 1]))
-    .mul(1 / Math.sqrt(C / H))
-    .add(mask);
-  return np.matmul(nn.softmax(scores, -1), v).transpose([1, 0, 2]).reshape([T, C]);
+function attention(qkv: Array1, { batch: B, tokens: T, heads }: Sequences, mask?: Array1): Array1 {
+  const D = C / heads;
+  const parts = qkv.reshape([B, T, 3, heads, D]).transpose([2, 0, 3, 1, 4]); // [3, B, H, T, D]
+  const [q, k, v] = np.split(parts, 3, 0).map((x) => x.reshape([B, heads, T, D])) as [Array1, Array1, Array1];
+  const scores = np.matmul(q, k.transpose([0, 1, 3, 2])).mul(1 / Math.sqrt(D));
+  const weights = nn.softmax(mask ? scores.add(mask) : scores, -1);
+  return np
+    .matmul(weights, v)
+    .transpose([0, 2, 1, 3])
+    .reshape([B * T, C]);
 }
 
 function refs(arrays: Arrays): Arrays {

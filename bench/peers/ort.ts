@@ -24,7 +24,7 @@ export function open(runtime: Runtime, settings: Settings): Library {
 }
 
 async function prepare(runtime: Runtime, { provider, caches }: Settings, c: Case): Promise<Prepared> {
-  if (c.type === "mlp-step" || c.type === "block-step")
+  if (c.type === "mlp-step" || c.type === "block-step" || c.type === "caption-step")
     throw new Error("ONNX Runtime's packages for JavaScript do not train");
   const cached = c.type === "decode" ? cacheNames(c.layers).map(({ out }) => [out, caches]) : [];
   const session = await runtime.InferenceSession.create(await onnxModel(c), {

@@ -12,24 +12,31 @@ import { listWeights, WeightLoader } from "../../src/models/weights.js";
 import type { Device } from "../../src/runtime/device.js";
 import { Program } from "../../src/runtime/program.js";
 import type { Tensor } from "../../src/runtime/tensor.js";
+import { packBatch } from "../../src/train/batch.js";
+import { type ModelSources, TrainingModel } from "../../src/train/model.js";
 import { recordAdamW } from "../../src/train/optimizer.js";
 import { ParameterStore } from "../../src/train/parameters.js";
+import { Trainer } from "../../src/train/trainer.js";
 import { parseGpt2Config } from "../../src/weights/config.js";
 import { gpt2Shapes } from "../../src/weights/shapes.js";
 import { syntheticFile } from "../../src/weights/synthetic.js";
 import {
   ADAM,
   C,
+  type CaptionStep,
   type Case,
   GPT2,
   gpt2File,
   H,
   inputOf,
+  MAPPER,
+  mapperFile,
   matmulWeight,
   mlpWeights,
   normWeights,
   SEED,
   targetsOf,
+  transposed,
   type Values,
   VISION,
   visionFile,
@@ -37,6 +44,9 @@ import {
 import type { Library, Prepared } from "./library.js";
 
 const NOTHING = () => {};
+
+const { lr: LR, beta1, beta2, eps } = ADAM;
+const OPTIMIZER = { variant: "torch", beta1, beta2, eps, weightDecay: 0 } as const;
 
 /** GPT-2 small cut down to its first block; the embeddings that a block does not read are small. */
 const ONE_BLOCK = parseGpt2Config({ n_layer: 1, vocab_size: 64, n_positions: 64 });
@@ -76,6 +86,8 @@ function prepare(device: Device, c: Case): Promise<Prepared> {
       return mlpStep(device, c);
     case "block-step":
       return blockStep(device, c, c.T);
+    case "caption-step":
+      return captionStep(device, c);
   }
 }
 
@@ -196,23 +208,22 @@ async function trainingStep(
   record: (p: Program, x: Tensor) => Tensor,
 ): Promise<Prepared> {
   const { shape, data } = inputOf(c);
-  const [rows, width] = shape as [number, number];
   const p = new Program(device, c.type);
   const x = p.persistent("x", shape);
-  const targets = p.persistent("targets", [rows], "u32");
-  device.write(targets, Uint32Array.from(targetsOf(rows, width)));
+  const classes = targetsOf(c);
+  const targets = p.persistent("targets", [classes.length], "u32");
+  device.write(targets, Uint32Array.from(classes));
   const one = p.persistent("one", [1]);
   device.write(one, Float32Array.of(1));
   const { loss } = crossEntropyOfLogits(p, record(p, x), targets, { label: "loss" });
   p.keep(loss);
   p.backward(loss, one);
-  const { beta1, beta2, eps, lr } = ADAM;
-  recordAdamW(p, store, { variant: "torch", beta1, beta2, eps, weightDecay: 0, label: "adam" });
+  recordAdamW(p, store, { ...OPTIMIZER, label: "adam" });
   await p.compile();
   let t = 0;
   const call = () => {
     device.write(x, data);
-    return p.run({ accumulate: 0, lr, t: ++t }, [loss]).f32();
+    return p.run({ accumulate: 0, lr: LR, t: ++t }, [loss]).f32();
   };
   const close = () => {
     p.destroy();
@@ -222,17 +233,42 @@ async function trainingStep(
   return { call, close };
 }
 
+/** As `clipcap train` makes it. */
+async function captionStep(device: Device, c: CaptionStep): Promise<Prepared> {
+  const sources: ModelSources = {
+    mapper: { config: MAPPER, file: mapperFile, trained: true },
+    gpt2: { config: GPT2, file: gpt2File, trained: false },
+  };
+  const networks = await TrainingModel.create(device, sources, { contrastive: false });
+  const ids = Array.from(targetsOf(c));
+  const texts = Array.from({ length: c.images }, (_, b) => ({
+    gpt2: ids.slice(b * c.tokens, (b + 1) * c.tokens),
+    clip: [],
+  }));
+  const limits = { prefixLength: MAPPER.prefixLength, maxTokens: c.tokens, maxTextTokens: 0 };
+  const host = packBatch(texts, c.images, inputOf(c).data, { ...limits, weight: 1 / ids.length });
+  const trainer = await Trainer.create(device, networks, {
+    inputShape: [MAPPER.clipWidth],
+    normalizePrefix: false,
+    contrastive: 0,
+    largest: host.shape,
+    optimizer: OPTIMIZER,
+    dropout: 0,
+  });
+  let t = 0;
+  const call = async () => {
+    const step = await trainer.step([host], { lr: LR, t: ++t, seeds: [0] });
+    return Float32Array.of((await step.result()).total);
+  };
+  const close = () => {
+    trainer.free();
+    networks.free();
+  };
+  return { call, close };
+}
+
 function upload(device: Device, label: string, { shape, data }: Values): Tensor {
   const tensor = device.tensor(label, shape);
   device.write(tensor, data);
   return tensor;
-}
-
-/** [in, out] -> [out, in], as the models keep their weights. */
-function transposed({ shape, data }: Values): Values {
-  const [rows, columns] = shape as [number, number];
-  return {
-    shape: [columns, rows],
-    data: Float32Array.from(data, (_, i) => data[(i % rows) * columns + Math.floor(i / rows)]!),
-  };
 }

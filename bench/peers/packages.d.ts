@@ -58,6 +58,10 @@ declare module "@tensorflow/tfjs" {
   export function split(x: Tensor, parts: number, axis: number): Tensor[];
   export function reshape(x: Tensor, shape: readonly number[]): Tensor;
   export function transpose(x: Tensor, order: readonly number[]): Tensor;
+  export function broadcastTo(x: Tensor, shape: readonly number[]): Tensor;
+  export function concat(parts: readonly Tensor[], axis: number): Tensor;
+  /** A size of -1 is the rest. */
+  export function slice(x: Tensor, begin: readonly number[], size: readonly number[]): Tensor;
   export function sum(x: Tensor, axis: number): Tensor;
   export const add: Binary;
   export const sub: Binary;
@@ -84,6 +88,8 @@ declare module "@jax-js/jax" {
     neg(): Array;
     reshape(shape: number[]): Array;
     transpose(order: number[]): Array;
+    /** `[]` is a whole axis. */
+    slice(...ranges: ([] | [from: number, to: number])[]): Array;
     data(): Promise<Float32Array | Int32Array>;
     dispose(): void;
   }
@@ -102,6 +108,8 @@ declare module "@jax-js/jax" {
     square(x: Array): Array;
     sqrt(x: Array): Array;
     split(x: Array, parts: number, axis: number): Array[];
+    concatenate(parts: Array[], axis: number): Array;
+    broadcastTo(x: Array, shape: number[]): Array;
   };
   export const nn: {
     softmax(x: Array, axis: number): Array;

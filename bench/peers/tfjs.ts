@@ -1,8 +1,8 @@
 // TensorFlow.js on its WebGPU backend. It has no layer norm and no tanh gelu: composed, as its users do.
 import * as tf from "@tensorflow/tfjs"; // not tfjs-core: its build for Node leaves the gradients out
 import "@tensorflow/tfjs-backend-webgpu"; // registers itself when it finds navigator.gpu
-import { type ArrayLibrary, type Compute, type Named, prepareArrays } from "./arrays.js";
-import { ADAM, C, type Case, GPT2, H, inputOf, oneHotTargets } from "./cases.js";
+import { type ArrayLibrary, type Compute, type Named, prepareArrays, type Sequences } from "./arrays.js";
+import { ADAM, C, type Case, GPT2, inputOf, oneHotTargets } from "./cases.js";
 import type { Library, Prepared } from "./library.js";
 
 type Tensor = tf.Tensor;
@@ -23,6 +23,10 @@ const library: ArrayLibrary<Tensor> = {
   softmax: (x) => tf.softmax(x),
   norm,
   attention,
+  reshape: (x, shape) => tf.reshape(x, shape),
+  broadcast: (x, shape) => tf.broadcastTo(x, shape),
+  join: (a, b) => tf.concat([a, b], 1),
+  cut: (x, from, to) => tf.slice(x, [0, from], [-1, to - from]),
   forward,
   trainingStep,
 };
@@ -44,7 +48,7 @@ function forward(
 
 function trainingStep(c: Case, initial: Named<Tensor>, constants: Named<Tensor>, logits: Compute<Tensor>): Prepared {
   const { data, shape } = inputOf(c);
-  const targets = oneHotTargets(shape[0]!, shape[1]!);
+  const targets = oneHotTargets(c);
   const oneHot = tf.tensor(targets.data, targets.shape);
   const variables = Object.fromEntries(Object.entries(initial).map(([name, w]) => [name, tf.variable(w)]));
   const adam = tf.train.adam(ADAM.lr, ADAM.beta1, ADAM.beta2, ADAM.eps);
@@ -71,11 +75,13 @@ function norm(x: Tensor, scale: Tensor, shift: Tensor): Tensor {
   return tf.add(tf.mul(normed, scale), shift);
 }
 
-function attention(qkv: Tensor, mask: Tensor, T: number): Tensor {
-  const heads = (x: Tensor) => tf.transpose(tf.reshape(x, [T, H, C / H]), [1, 0, 2]);
-  const [q, k, v] = tf.split(qkv, 3, 1).map(heads) as [Tensor, Tensor, Tensor];
-  const scores = tf.add(tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(C / H)), mask);
-  return tf.reshape(tf.transpose(tf.matMul(tf.softmax(scores), v), [1, 0, 2]), [T, C]);
+function attention(qkv: Tensor, { batch: B, tokens: T, heads }: Sequences, mask?: Tensor): Tensor {
+  const D = C / heads;
+  const apart = (x: Tensor) => tf.transpose(tf.reshape(x, [B, T, heads, D]), [0, 2, 1, 3]);
+  const [q, k, v] = tf.split(qkv, 3, 1).map(apart) as [Tensor, Tensor, Tensor];
+  const scores = tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(D));
+  const weights = tf.softmax(mask ? tf.add(scores, mask) : scores);
+  return tf.reshape(tf.transpose(tf.matMul(weights, v), [0, 2, 1, 3]), [B * T, C]);
 }
 
 /** 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). */

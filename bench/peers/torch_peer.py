@@ -12,15 +12,17 @@ try:
     import torch
     import torch.nn.functional as F
 except ImportError as missing:
-    reason = f"python3 has no PyTorch ({missing}); python3 -m pip install torch"
+    reason = f"python3 has no PyTorch ({missing}); python3 -m pip install torch, or apt install python3-torch"
     os.write(3, (json.dumps({"type": "failed", "reason": reason}) + "\n").encode())
     sys.exit(0)
 
 SEED, C, H, EPS = 1, 768, 12, 1e-5
+GPT2_LAYERS, VOCAB = 12, 50257
+K, CLIP_LENGTH, CLIP_WIDTH, MAPPER_LAYERS, MAPPER_HEADS = 10, 10, 512, 8, 8
 LR, BETAS, ADAM_EPS = 1e-3, (0.9, 0.999), 1e-8
 COMPARED_STEPS = 4
 GOLDEN = 0x9E3779B1
-BLOCK = {  # name: (shape, standard deviation, offset), as src/weights/synthetic.ts has them
+BLOCK = {  # of GPT-2; name: (shape, standard deviation, offset), as src/weights/synthetic.ts has them
     "ln_1.weight": ([C], 0.1, 1.0),
     "ln_1.bias": ([C], 0.01, 0.0),
     "attn.c_attn.weight": ([C, 3 * C], 0.04, 0.0),
@@ -59,30 +61,99 @@ def synthetic(name, shape, std, offset=0.0):
     return (offset + u * math.sqrt(3) * std).float().reshape(shape)
 
 
-def block_weights():
-    return {name: synthetic(f"h.0.{name}", *rule) for name, rule in BLOCK.items()}
+def block_weights(layer=0):
+    return {name: synthetic(f"h.{layer}.{name}", *rule) for name, rule in BLOCK.items()}
 
 
-def attention(qkv):
-    T = qkv.shape[0]
-    q, k, v = (part.reshape(T, H, C // H).transpose(0, 1) for part in qkv.split(C, dim=1))
-    return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(0, 1).reshape(T, C)
+def mapper_block_weights(layer):
+    """By the names of GPT-2's, matrices as [in, out] too."""
+
+    def load(part, *rule):
+        return synthetic(f"clip_project.transformer.layers.{layer}.{part}", *rule)
+
+    qkv = [load("attn.to_queries.weight", [C, C], 0.04), load("attn.to_keys_values.weight", [2 * C, C], 0.04)]
+    return {
+        "ln_1.weight": load("norm1.weight", [C], 0.1, 1.0),
+        "ln_1.bias": load("norm1.bias", [C], 0.01),
+        "attn.c_attn.weight": torch.cat(qkv).T.contiguous(),
+        "attn.c_proj.weight": load("attn.project.weight", [C, C], 0.02).T.contiguous(),
+        "attn.c_proj.bias": load("attn.project.bias", [C], 0.01),
+        "ln_2.weight": load("norm2.weight", [C], 0.1, 1.0),
+        "ln_2.bias": load("norm2.bias", [C], 0.01),
+        "mlp.c_fc.weight": load("mlp.fc1.weight", [2 * C, C], 0.02).T.contiguous(),
+        "mlp.c_fc.bias": load("mlp.fc1.bias", [2 * C], 0.01),
+        "mlp.c_proj.weight": load("mlp.fc2.weight", [C, 2 * C], 0.02).T.contiguous(),
+        "mlp.c_proj.bias": load("mlp.fc2.bias", [C], 0.01),
+    }
 
 
-def block(x, w):
+def plain_attention(q, k, v, is_causal):
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+    if is_causal:
+        T = q.shape[-2]
+        scores = scores.masked_fill(torch.ones(T, T, dtype=torch.bool).triu(1), -math.inf)
+    return scores.softmax(-1) @ v
+
+
+scaled_dot_product = getattr(F, "scaled_dot_product_attention", plain_attention)  # since torch 2.0
+
+
+def attention(qkv, batch=1, heads=H, causal=True):
+    q, k, v = (part.reshape(batch, -1, heads, C // heads).transpose(1, 2) for part in qkv.split(C, dim=1))
+    return scaled_dot_product(q, k, v, is_causal=causal).transpose(1, 2).reshape(-1, C)
+
+
+def gelu(x):
+    return F.gelu(x, approximate="tanh")
+
+
+def block(x, w, activation=gelu, **sequences):
     def linear(h, name):
-        return torch.addmm(w[f"{name}.bias"], h, w[f"{name}.weight"])
+        weight, bias = w[f"{name}.weight"], w.get(f"{name}.bias")
+        return h @ weight if bias is None else torch.addmm(bias, h, weight)
 
     h = F.layer_norm(x, [C], w["ln_1.weight"], w["ln_1.bias"], EPS)
-    x = x + linear(attention(linear(h, "attn.c_attn")), "attn.c_proj")
+    x = x + linear(attention(linear(h, "attn.c_attn"), **sequences), "attn.c_proj")
     h = F.layer_norm(x, [C], w["ln_2.weight"], w["ln_2.bias"], EPS)
-    return x + linear(F.gelu(linear(h, "mlp.c_fc"), approximate="tanh"), "mlp.c_proj")
+    return x + linear(activation(linear(h, "mlp.c_fc")), "mlp.c_proj")
 
 
-def training_step(parameters, logits_of, x):
+def caption_step(B, T):
+    """The transformer mapper learns, GPT-2 is frozen; position K-1+t predicts token t."""
+    weight = synthetic("clip_project.linear.weight", [CLIP_LENGTH * C, CLIP_WIDTH], 0.02)
+    bias = synthetic("clip_project.linear.bias", [CLIP_LENGTH * C], 0.01)
+    prefix_const = synthetic("clip_project.prefix_const", [K, C], 1.0)
+    mapper = [mapper_block_weights(i) for i in range(MAPPER_LAYERS)]
+    gpt2 = [block_weights(i) for i in range(GPT2_LAYERS)]
+    final = synthetic("ln_f.weight", [C], 0.1, 1.0), synthetic("ln_f.bias", [C], 0.01)
+    wte = synthetic("wte.weight", [VOCAB, C], 0.05)
+    positions = synthetic("wpe.weight", [1024, C], 0.02)[: K + T]
+    text = wte[targets_of(B * T, VOCAB)].reshape(B, T, C)
+
+    def logits(clip):
+        spread = F.linear(clip, weight, bias).reshape(B, CLIP_LENGTH, C)
+        x = torch.cat([spread, prefix_const.expand(B, K, C)], 1).reshape(-1, C)
+        for w in mapper:
+            x = block(x, w, F.relu, batch=B, heads=MAPPER_HEADS, causal=False)
+        prefix = x.reshape(B, CLIP_LENGTH + K, C)[:, CLIP_LENGTH:]
+        y = (torch.cat([prefix, text], 1) + positions).reshape(-1, C)
+        for w in gpt2:
+            y = block(y, w, batch=B)
+        labelled = y.reshape(B, K + T, C)[:, K - 1 : K + T - 1].reshape(-1, C)
+        return F.layer_norm(labelled, [C], *final, EPS) @ wte.T
+
+    parameters = [weight, bias, prefix_const, *(p for w in mapper for p in w.values())]
+    clip = synthetic("clip", [B, CLIP_WIDTH], 0.5)
+    return training_step(parameters, logits, clip, targets_of(B * T, VOCAB))
+
+
+def targets_of(rows, classes):
+    return hash32("targets", rows) % classes
+
+
+def training_step(parameters, logits_of, x, targets):
     for p in parameters:
         p.requires_grad_(True)
-    targets = hash32("targets", x.shape[0]) % x.shape[1]
     adam = torch.optim.Adam(parameters, lr=LR, betas=BETAS, eps=ADAM_EPS)
 
     def call():
@@ -122,12 +193,15 @@ def prepare(c):
         return without_gradient(lambda x: block(x, w), synthetic("x", [c["T"], C], 1))
     if kind == "block-step":
         w = block_weights()
-        return training_step(list(w.values()), lambda x: block(x, w), synthetic("x", [c["T"], C], 1))
+        x = synthetic("x", [c["T"], C], 1)
+        return training_step(list(w.values()), lambda x: block(x, w), x, targets_of(*x.shape))
     if kind == "mlp-step":
         w1 = synthetic("w1", [c["width"], c["inner"]], 0.03)
         w2 = synthetic("w2", [c["inner"], c["width"]], 0.03)
         x = synthetic("x", [c["rows"], c["width"]], 1)
-        return training_step([w1, w2], lambda x: F.relu(x @ w1) @ w2, x)
+        return training_step([w1, w2], lambda x: F.relu(x @ w1) @ w2, x, targets_of(*x.shape))
+    if kind == "caption-step":
+        return caption_step(c["images"], c["tokens"])
     raise ValueError("whole models are compared as ONNX graphs, which torch does not read")
 
 

@@ -18,8 +18,10 @@ import type { TensorData } from "./protobuf.js";
 
 const D = C / H;
 
+type Inference = Exclude<Case, { type: "mlp-step" | "block-step" | "caption-step" }>;
+
 /** The graph of a case without training: input `x`, output `y`; of `decode`, see `decoder`. */
-export async function onnxModel(c: Exclude<Case, { type: "mlp-step" | "block-step" }>): Promise<Uint8Array> {
+export async function onnxModel(c: Inference): Promise<Uint8Array> {
   if (c.type === "decode") return decoder(c);
   const g = new Graph();
   const x = g.input("x", inputOf(c).shape);

@@ -200,7 +200,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ["matmul.nn.lane", "column + k * 4u * n4", "column + k * n4"],
     ["matmul.nn.lane", "tile[${first}u + l] = sum", "tile[l] = sum"],
     ["matmul.tn.lane", "fma(vec4f(s1.${row}), b1", "fma(vec4f(-s1.${row}), b1"],
-    ["matmul.tn.lane", "a[mine + k${q} * m4]", "a[mine + k${q} * n4]"],
+    ["matmul.tn.lane", "rowOfA(group.z * u.K + k${q}, m4)", "rowOfA(group.z * u.K + k${q}, n4)"],
   ]),
   ...faults("kernels/matmul/lane.wgsl.ts", "gpu/matmul", "1x36x7x20", [
     [

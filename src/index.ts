@@ -6,17 +6,19 @@
  *     const [[caption]] = await model.caption([await decodeImage(file)]);
  *     device.close();
  */
-import { Device, type DeviceOptions } from "./runtime/device.js";
+import { Device } from "./runtime/device.js";
 import { ClipCapError } from "./runtime/errors.js";
+import type { DeviceOptions } from "./runtime/options.js";
 
 export { decodeImage } from "./data/image/decode-browser.js";
 export type { RgbImage } from "./data/image/rgb.js";
 export { type Caption, ClipCap, type LoadOptions, type ModelSource } from "./models/clipcap.js";
 export type { CaptionOptions } from "./models/options.js";
 export type { AdapterInfo, DeviceLimits } from "./runtime/adapter.js";
-export { type Counters, Device, type DeviceOptions } from "./runtime/device.js";
+export { type Counters, Device } from "./runtime/device.js";
 export { ClipCapError, type ErrorCode } from "./runtime/errors.js";
 export type { MemoryReport } from "./runtime/memory.js";
+export type { DeviceOptions } from "./runtime/options.js";
 export { filesFolder, type ModelFolder, mapFolder, urlFolder } from "./weights/folder.js";
 
 /**

@@ -1,3 +1,4 @@
+import { encodeDispatches } from "../runtime/encode.js";
 import type { Program } from "../runtime/program.js";
 import { GpuClock } from "./gpu-clock.js";
 import { quantile, stopwatch, type Timing, watchLap, watchLoad } from "./node-timing.js";
@@ -65,19 +66,12 @@ export async function timeDispatches(
   };
 }
 
-/** Submits the given dispatches of a compiled program `repeat` times over, in one pass, with its own bind groups. */
+/** Submits the given dispatches of a compiled program `repeat` times over, with its own bind groups. */
 export function replay(program: Program, indices: readonly number[], repeat: number, clock?: GpuClock): void {
   const encoder = program.device.gpu.createCommandEncoder();
-  const pass = encoder.beginComputePass({ timestampWrites: clock?.writes });
-  for (let r = 0; r < repeat; r++) {
-    for (const i of indices) {
-      const { pipeline, bindGroup, workgroups } = program.encoded[i]!;
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, bindGroup);
-      pass.dispatchWorkgroups(...workgroups);
-    }
-  }
-  pass.end();
+  const once = indices.map((i) => program.encoded[i]!);
+  const dispatches = Array.from({ length: repeat }, () => once).flat();
+  encodeDispatches(encoder, program.label, dispatches, clock?.writes);
   clock?.resolve(encoder);
   program.device.gpu.queue.submit([encoder.finish()]);
 }

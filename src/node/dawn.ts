@@ -1,6 +1,7 @@
 import { totalmem } from "node:os";
-import { Device, type DeviceOptions } from "../runtime/device.js";
+import { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
+import type { DeviceOptions } from "../runtime/options.js";
 
 export interface NodeDeviceOptions extends DeviceOptions {
   /** Dawn toggles, e.g. `enable-dawn-features=disable_robustness`. Benchmarks report them (`togglesOf`). */

@@ -7,6 +7,7 @@ import type { Device } from "./device.js";
  */
 export class Arenas {
   private readonly buffers: GPUBuffer[] = [];
+  private readonly textures: GPUTexture[] = [];
 
   constructor(
     readonly device: Device,
@@ -25,7 +26,16 @@ export class Arenas {
     });
   }
 
+  /** A texture of at least this size for bindings of that kind: one that is there and fits, else a new one. */
+  texture([width, height]: readonly [number, number]): GPUTexture {
+    const fitting = this.textures.find((t) => t.width >= width && t.height >= height);
+    if (fitting) return fitting;
+    const made = this.device.texture(`${this.label}.texture${this.textures.length}`, [width, height], this.label);
+    this.textures.push(made);
+    return made;
+  }
+
   free(): void {
-    for (const buffer of this.buffers.splice(0)) this.device.release(buffer);
+    for (const taken of [...this.buffers.splice(0), ...this.textures.splice(0)]) this.device.release(taken);
   }
 }

@@ -1,39 +1,17 @@
 import { type AdapterInfo, adapterInfo, type DeviceLimits, deviceLimits, raisedLimits } from "./adapter.js";
 import { ClipCapError } from "./errors.js";
-import { type CompiledKernel, compileKernel, type KernelSpec, wgsl } from "./kernel.js";
+import { type CompiledKernel, compileKernel, type KernelSpec, TEXEL_FORMAT, wgsl } from "./kernel.js";
 import { probeLanes } from "./lanes.js";
-import { isOutOfMemory, MemoryLedger, type MemoryReport, megabytes } from "./memory.js";
+import { type Allocation, isOutOfMemory, MemoryLedger, type MemoryReport, megabytes } from "./memory.js";
+import type { DeviceOptions } from "./options.js";
 import { planningGpu } from "./planning.js";
 import { type DType, elements, type Part, rowBytes, storageBytes, Tensor, type TensorOptions } from "./tensor.js";
 import type { Recorder } from "./trace.js";
 import type { Tuned } from "./tuned.js";
 
-export interface DeviceOptions {
-  /** `max` (default) asks for all that the adapter offers; `default` keeps to WebGPU's guaranteed limits. */
-  readonly limits?: "max" | "default";
-  /** `none` leaves every optional feature off. */
-  readonly features?: "all" | "none";
-  /** Ask for timestamps, for traces and benchmarks. */
-  readonly timestamps?: boolean;
-  readonly powerPreference?: GPUPowerPreference;
-  /** Take the software driver even where there is a GPU. */
-  readonly forceFallbackAdapter?: boolean;
-  /** Refuse allocations beyond this many bytes of GPU memory. Default: no limit but the adapter's. */
-  readonly maxMemory?: number;
-  /**
-   * Stands for `maxMemory` where the adapter is a CPU and its memory the machine's: lavapipe promises any amount and
-   * ends the process when it is not there. The Node half passes what the machine has.
-   */
-  readonly hostMemory?: number;
-  /**
-   * Called while the host waits for a CPU adapter; returns a function that ends it. The Node half passes a loop that
-   * keeps Dawn's polling from taking a core away from the adapter (see node/dawn.ts).
-   */
-  readonly whileWaiting?: () => () => void;
-}
-
 /** Objects created and work submitted so far; a steady step must leave the first three unchanged. */
 export interface Counters {
+  /** Textures included. */
   buffers: number;
   bindGroups: number;
   pipelines: number;
@@ -56,6 +34,8 @@ export class Device {
   readonly limits: DeviceLimits;
   /** Lanes of the fixed-size subgroup (4 or 8) on which the lane kernels were proved right, else 0. */
   lanes = 0;
+  /** Lane kernels may read through textures (`texture` in kernel.ts). */
+  textures = false;
   /** Is told of every dispatch, while somebody traces. */
   recorder: Recorder | undefined;
   /** Measured choices of kernels; whoever opens the device sets them, before anything is recorded. */
@@ -66,8 +46,8 @@ export class Device {
   private readonly waiters = new Set<(error: ClipCapError) => void>();
   /** Calls of which it is not known yet whether the GPU took them. */
   private readonly pending = new Set<Promise<void>>();
-  /** Buffers that the GPU could not provide, until they are released. */
-  private readonly shortages = new Map<GPUBuffer, ClipCapError>();
+  /** What the GPU could not provide, until it is released. */
+  private readonly shortages = new Map<Allocation, ClipCapError>();
   private failure: ClipCapError | undefined;
   private zeros: Tensor | undefined;
 
@@ -116,6 +96,7 @@ export class Device {
     try {
       if (device.adapter.isCpu && gpuDevice.features.has("subgroups"))
         device.lanes = await probeLanes(device, adapter.info);
+      device.textures = device.lanes > 0 && !!gpu.wgslLanguageFeatures?.has("readonly_and_readwrite_storage_textures");
       return device;
     } catch (error) {
       device.close();
@@ -127,6 +108,7 @@ export class Device {
   static planning(like: Device): Device {
     const device = new Device(planningGpu(like.gpu.limits), like.adapter, {});
     device.lanes = like.lanes;
+    device.textures = like.textures;
     device.tuned = like.tuned;
     return device;
   }
@@ -192,35 +174,47 @@ export class Device {
     return this.allocate(label, bytes, account, usage | BUFFER.COPY_SRC | BUFFER.COPY_DST);
   }
 
+  /** A texture for the bindings of that kind, 16 bytes a texel; in the ledger as buffers are. */
+  texture(label: string, size: readonly [width: number, height: number], account = label): GPUTexture {
+    const usage = 8 | 2; // GPUTextureUsage.STORAGE_BINDING and COPY_DST, which Node has no globals for
+    return this.admitted(label, size[0] * size[1] * 16, account, () =>
+      this.gpu.createTexture({ label, size: [...size], format: TEXEL_FORMAT, usage }),
+    );
+  }
+
   private allocate(label: string, bytes: number, account: string, usage: number): GPUBuffer {
-    this.ensureOpen();
-    this.ledger.admit(label, bytes);
     if (bytes > this.limits.maxBufferBytes) {
       throw new ClipCapError(
         "out-of-memory",
         `${label} needs one buffer of ${megabytes(bytes)}; this device allows ${megabytes(this.limits.maxBufferBytes)}`,
       );
     }
+    return this.admitted(label, bytes, account, () => this.gpu.createBuffer({ label, size: bytes, usage }));
+  }
+
+  private admitted<T extends Allocation>(label: string, bytes: number, account: string, create: () => T): T {
+    this.ensureOpen();
+    this.ledger.admit(label, bytes);
     this.gpu.pushErrorScope("out-of-memory");
-    const buffer = this.gpu.createBuffer({ label, size: bytes, usage });
+    const made = create();
     this.counters.buffers++;
-    this.ledger.add(buffer, account, bytes);
+    this.ledger.add(made, account, bytes);
     this.popScope(() => {
-      if (!this.ledger.has(buffer)) return;
+      if (!this.ledger.has(made)) return;
       const reason = `the GPU has no ${megabytes(bytes)} left for ${label}; use a smaller model, batch or dtype`;
-      this.shortages.set(buffer, new ClipCapError("out-of-memory", reason));
+      this.shortages.set(made, new ClipCapError("out-of-memory", reason));
     });
-    return buffer;
+    return made;
   }
 
   uniformBuffer(label: string, bytes: number): GPUBuffer {
     return this.buffer(label, bytes, "uniforms", BUFFER.UNIFORM);
   }
 
-  release(buffer: GPUBuffer): void {
-    this.ledger.remove(buffer);
-    this.shortages.delete(buffer);
-    buffer.destroy();
+  release(allocation: Allocation): void {
+    this.ledger.remove(allocation);
+    this.shortages.delete(allocation);
+    allocation.destroy();
   }
 
   free(tensor: Tensor): void {
@@ -368,7 +362,7 @@ export class Device {
   close(): void {
     if (this.failure?.code === "device-closed") return;
     this.fail(new ClipCapError("device-closed", "this device was closed; open a new one"));
-    for (const buffer of this.ledger.all()) this.release(buffer);
+    for (const allocation of this.ledger.all()) this.release(allocation);
     this.gpu.destroy();
   }
 

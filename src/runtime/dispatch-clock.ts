@@ -1,5 +1,5 @@
 import type { Device } from "./device.js";
-import type { Encoded } from "./program.js";
+import { type Encoded, encodeDispatches } from "./encode.js";
 
 /** Beginning and end of each dispatch in turn, in milliseconds. */
 export type DispatchTimes = Float64Array;
@@ -17,14 +17,6 @@ export async function dispatchClock(device: Device): Promise<DispatchClock> {
   if (!device.gpu.features.has("timestamp-query")) return new CompletionClock(device);
   const clock = new TimestampClock(device);
   return (await clock.isFine()) ? clock : new CompletionClock(device);
-}
-
-function encodePass(encoder: GPUCommandEncoder, d: Encoded, timestampWrites?: GPUComputePassTimestampWrites): void {
-  const pass = encoder.beginComputePass({ timestampWrites });
-  pass.setPipeline(d.pipeline);
-  pass.setBindGroup(0, d.bindGroup);
-  pass.dispatchWorkgroups(...d.workgroups);
-  pass.end();
 }
 
 /** Dispatches with a query set in common: it holds 4096 timestamps at most. */
@@ -57,12 +49,12 @@ class TimestampClock implements DispatchClock {
     return stamps.some((t) => t % COARSE_NS !== 0n);
   }
 
-  encode(encoder: GPUCommandEncoder, _label: string, dispatches: readonly Encoded[]): Promise<DispatchTimes> {
+  encode(encoder: GPUCommandEncoder, label: string, dispatches: readonly Encoded[]): Promise<DispatchTimes> {
     const parts: { readonly queries: Queries; readonly count: number }[] = [];
     for (let start = 0; start < dispatches.length; start += TIMED_AT_ONCE) {
       const part = dispatches.slice(start, start + TIMED_AT_ONCE);
       const queries = this.take();
-      for (const [i, d] of part.entries()) encodePass(encoder, d, writes(queries, i));
+      for (const [i, d] of part.entries()) encodeDispatches(encoder, label, [d], writes(queries, i));
       collect(encoder, queries, part.length);
       parts.push({ queries, count: part.length });
     }
@@ -120,7 +112,7 @@ class CompletionClock implements DispatchClock {
     const { device } = this;
     const done = dispatches.map(async (d): Promise<[begin: number, end: number]> => {
       const begin = performance.now();
-      device.submit(label, (encoder) => encodePass(encoder, d));
+      device.submit(label, (encoder) => encodeDispatches(encoder, label, [d]));
       await device.wait(device.gpu.queue.onSubmittedWorkDone());
       return [begin, performance.now()];
     });

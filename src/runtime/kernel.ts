@@ -24,7 +24,8 @@ export interface Binding {
   readonly name: string;
   /** Element type of the runtime-sized array, e.g. `vec4f`, `f32`, `u32`. */
   readonly type: string;
-  readonly access: "read" | "read_write";
+  /** `texture`: see the function of that name. */
+  readonly access: "read" | "read_write" | "texture";
 }
 
 export type UniformField = readonly [name: string, type: "u32" | "f32"];
@@ -37,6 +38,17 @@ export function write(name: string, type = "f32"): Binding {
   return { name, type, access: "read_write" };
 }
 
+/** The format of the texture behind a texture binding: a texel is 4 values of a row. */
+export const TEXEL_FORMAT = "rgba32float";
+
+/**
+ * A matrix of f32 that the kernel reads with `textureLoad(name, vec2u(column / 4, row))`. The CPU driver asks for mask and
+ * bounds of every lane and component of a storage buffer, where a storage texture gives 128 bits a lane at once.
+ */
+export function texture(name: string): Binding {
+  return { name, type: "vec4f", access: "texture" };
+}
+
 /** The whole WGSL module: generated header, then the body with `@compute @workgroup_size(..) fn main`. */
 export function wgsl(spec: KernelSpec): string {
   const lines: string[] = [];
@@ -46,10 +58,15 @@ export function wgsl(spec: KernelSpec): string {
   lines.push(`struct Uniforms { ${spec.uniforms.map(([name, type]) => `${name}: ${type}`).join(", ")} }`);
   lines.push("@group(0) @binding(0) var<uniform> u: Uniforms;");
   spec.bindings.forEach((b, i) => {
-    lines.push(`@group(0) @binding(${i + 1}) var<storage, ${b.access}> ${b.name}: array<${b.type}>;`);
+    lines.push(`@group(0) @binding(${i + 1}) ${declaration(b)};`);
   });
   lines.push(spec.body.replace("@compute", `@compute @workgroup_size(${spec.workgroup.join(", ")})`).trim());
   return `${lines.join("\n")}\n`;
+}
+
+function declaration({ name, type, access }: Binding): string {
+  if (access === "texture") return `var ${name}: texture_storage_2d<${TEXEL_FORMAT}, read>`;
+  return `var<storage, ${access}> ${name}: array<${type}>`;
 }
 
 function literal(value: number | boolean): string {
@@ -69,10 +86,12 @@ function bindGroupLayout(spec: KernelSpec): GPUBindGroupLayoutDescriptor {
     entries: [
       { binding: 0, visibility, buffer: { type: "uniform" } },
       ...spec.bindings.map(
-        (b, i): GPUBindGroupLayoutEntry => ({
+        ({ access }, i): GPUBindGroupLayoutEntry => ({
           binding: i + 1,
           visibility,
-          buffer: { type: b.access === "read" ? "read-only-storage" : "storage" },
+          ...(access === "texture"
+            ? { storageTexture: { access: "read-only", format: TEXEL_FORMAT } }
+            : { buffer: { type: access === "read" ? "read-only-storage" : "storage" } }),
         }),
       ),
     ],

@@ -8,12 +8,15 @@ export interface MemoryReport {
   readonly byLabel: Readonly<Record<string, number>>;
 }
 
-/** The ledger of GPU buffers: every buffer of a device is created and destroyed through it. */
+/** What takes memory on the GPU. */
+export type Allocation = GPUBuffer | GPUTexture;
+
+/** The ledger of GPU memory: every buffer and texture of a device is created and destroyed through it. */
 export class MemoryLedger {
   private used = 0;
   private peak = 0;
   private readonly byLabel = new Map<string, number>();
-  private readonly buffers = new Map<GPUBuffer, { label: string; bytes: number }>();
+  private readonly allocations = new Map<Allocation, { label: string; bytes: number }>();
 
   constructor(private readonly limit: number) {}
 
@@ -28,29 +31,29 @@ export class MemoryLedger {
     }
   }
 
-  add(buffer: GPUBuffer, label: string, bytes: number): void {
-    this.buffers.set(buffer, { label, bytes });
+  add(allocation: Allocation, label: string, bytes: number): void {
+    this.allocations.set(allocation, { label, bytes });
     this.used += bytes;
     this.peak = Math.max(this.peak, this.used);
     this.byLabel.set(label, (this.byLabel.get(label) ?? 0) + bytes);
   }
 
-  remove(buffer: GPUBuffer): void {
-    const entry = this.buffers.get(buffer);
+  remove(allocation: Allocation): void {
+    const entry = this.allocations.get(allocation);
     if (!entry) return;
-    this.buffers.delete(buffer);
+    this.allocations.delete(allocation);
     this.used -= entry.bytes;
     const rest = this.byLabel.get(entry.label)! - entry.bytes;
     if (rest > 0) this.byLabel.set(entry.label, rest);
     else this.byLabel.delete(entry.label);
   }
 
-  has(buffer: GPUBuffer): boolean {
-    return this.buffers.has(buffer);
+  has(allocation: Allocation): boolean {
+    return this.allocations.has(allocation);
   }
 
-  all(): GPUBuffer[] {
-    return [...this.buffers.keys()];
+  all(): Allocation[] {
+    return [...this.allocations.keys()];
   }
 
   report(): MemoryReport {

@@ -20,6 +20,10 @@ export function planningGpu(limits: GPUSupportedLimits): GPUDevice {
       unmap() {},
       destroy() {},
     }),
+    createTexture: ({ size }: GPUTextureDescriptor) => {
+      const [width, height] = size as [number, number];
+      return { width, height, createView: () => ({}), destroy() {} };
+    },
     createShaderModule: () => ({}),
     createBindGroupLayout: () => ({}),
     createPipelineLayout: () => ({}),
@@ -28,6 +32,7 @@ export function planningGpu(limits: GPUSupportedLimits): GPUDevice {
     createCommandEncoder: () => ({
       beginComputePass: () => pass,
       copyBufferToBuffer() {},
+      copyBufferToTexture() {},
       finish: () => ({}),
     }),
     queue: { writeBuffer() {}, submit() {}, onSubmittedWorkDone: async () => {} },

@@ -1,23 +1,19 @@
 import type { Arenas } from "./arenas.js";
 import type { Device } from "./device.js";
+import { type Encoded, encodeDispatches } from "./encode.js";
 import { ClipCapError } from "./errors.js";
 import type { KernelSpec } from "./kernel.js";
 import { megabytes } from "./memory.js";
 import { type Conflict, type Lifetime, type Plan, planMemory } from "./plan.js";
 import { Reading } from "./reading.js";
 import { type Backward, Gradients } from "./tape.js";
-import { type DType, elements, type Storage, storageBytes, Tensor } from "./tensor.js";
+import { type DType, elements, type Storage, storageBytes, Tensor, type TensorPart, whole } from "./tensor.js";
+import { copyTo, planCopies, textureSize } from "./texture.js";
 import { Uniforms } from "./uniforms.js";
 
 /** A number that may change from run to run (position, step, seed), by name. */
 export interface Scalar {
   readonly scalar: string;
-}
-
-/** One part of a split tensor, for a binding. */
-export interface TensorPart {
-  readonly tensor: Tensor;
-  readonly part: number;
 }
 
 export interface Dispatch {
@@ -38,13 +34,6 @@ export interface CompileOptions {
   readonly arenas?: Arenas;
 }
 
-/** A dispatch, ready to be encoded. */
-export interface Encoded {
-  readonly pipeline: GPUComputePipeline;
-  readonly bindGroup: GPUBindGroup;
-  readonly workgroups: readonly [number, number, number];
-}
-
 /**
  * A fixed list of dispatches over fixed shapes. Operations are recorded once, planned once (`compile`), then replayed
  * (`run`): a replay writes the changed scalars, encodes the dispatches with cached bind groups, and allocates nothing.
@@ -61,6 +50,8 @@ export class Program {
   private plan: Plan | undefined;
   private arenas: readonly GPUBuffer[] = [];
   private ownsArenas = true;
+  /** Holds the matrix of a texture binding for the dispatch that reads it. */
+  private texture: GPUTexture | undefined;
   /** In the order of `dispatches`, once compiled; benchmarks replay parts of it. */
   encoded: readonly Encoded[] = [];
   private uniforms: Uniforms | undefined;
@@ -174,12 +165,15 @@ export class Program {
       const { plan, largestBinding } = this.measure(options);
       this.checkBinding(largestBinding);
       this.plan = plan;
-      this.takeArenas(plan.arenas, options.arenas);
+      const copies = planCopies(this.dispatches);
+      this.takeMemory(plan.arenas, textureSize(copies.filter((t) => t !== undefined)), options.arenas);
       this.uniforms = new Uniforms(this.device, this.label, this.dispatches);
       const compiled = await this.device.wait(Promise.all(kernels));
       this.encoded = this.dispatches.map((d, i) => {
         const { pipeline, layout } = compiled[i]!;
-        return { pipeline, bindGroup: this.bind(d, layout, i), workgroups: d.workgroups };
+        const matrix = copies[i];
+        const copy = matrix && copyTo(this.texture!, matrix, this.place(matrix));
+        return { pipeline, bindGroup: this.bind(d, layout, i), workgroups: d.workgroups, copy };
       });
       await this.device.settle();
       this.device.recorder?.compiled(this, start);
@@ -190,10 +184,15 @@ export class Program {
     }
   }
 
-  private takeArenas(sizes: readonly number[], shared: Arenas | undefined): void {
+  private takeMemory(
+    sizes: readonly number[],
+    texels: readonly [width: number, height: number] | undefined,
+    shared: Arenas | undefined,
+  ): void {
     this.ownsArenas = shared === undefined;
     if (shared) {
       this.arenas = shared.take(sizes);
+      this.texture = texels && shared.texture(texels);
       return;
     }
     const arenas: GPUBuffer[] = [];
@@ -201,6 +200,7 @@ export class Program {
     for (const [i, bytes] of sizes.entries()) {
       arenas.push(this.device.buffer(`${this.label}.arena${i}`, bytes, this.label));
     }
+    this.texture = texels && this.device.texture(`${this.label}.texture`, texels, this.label);
   }
 
   /**
@@ -221,23 +221,12 @@ export class Program {
       return { buffer, offset, staging: device.takeStaging(bytes), bytes, tensor };
     });
     const encode = (encoder: GPUCommandEncoder) => {
-      if (!device.recorder?.encode(encoder, this, values)) this.encode(encoder);
+      if (!device.recorder?.encode(encoder, this, values)) encodeDispatches(encoder, this.label, this.encoded);
       for (const c of copies) encoder.copyBufferToBuffer(c.buffer, c.offset, c.staging, 0, c.bytes);
     };
     device.submit(this.label, encode, (message) => this.blame(message));
     device.counters.dispatches += this.encoded.length;
     return new Reading(device, copies);
-  }
-
-  private encode(encoder: GPUCommandEncoder): void {
-    const pass = encoder.beginComputePass({ label: this.label });
-    let current: GPUComputePipeline | undefined;
-    for (const { pipeline, bindGroup, workgroups } of this.encoded) {
-      if (pipeline !== current) pass.setPipeline((current = pipeline));
-      pass.setBindGroup(0, bindGroup);
-      pass.dispatchWorkgroups(...workgroups);
-    }
-    pass.end();
   }
 
   /** WebGPU's message names objects by their labels; the first dispatch that uses one of them goes in front of it. */
@@ -257,8 +246,9 @@ export class Program {
 
   /** Frees what it allocated, its persistent tensors included. */
   destroy(): void {
-    if (this.ownsArenas) for (const buffer of this.arenas) this.device.release(buffer);
+    if (this.ownsArenas) for (const taken of [...this.arenas, this.texture]) if (taken) this.device.release(taken);
     this.arenas = [];
+    this.texture = undefined;
     this.uniforms?.free();
     for (const tensor of this.owned.splice(0)) this.device.free(tensor);
     this.encoded = [];
@@ -316,9 +306,10 @@ export class Program {
 
   private bind(d: Dispatch, layout: GPUBindGroupLayout, index: number): GPUBindGroup {
     const { device } = this;
-    const entries = [this.uniforms!.place(index), ...d.kernel.bindings.map((b) => this.place(d.tensors[b.name]!))].map(
-      (resource, binding) => ({ binding, resource }),
+    const bound = d.kernel.bindings.map(({ name, access }) =>
+      access === "texture" ? this.texture!.createView() : this.place(d.tensors[name]!),
     );
+    const entries = [this.uniforms!.place(index), ...bound].map((resource, binding) => ({ binding, resource }));
     device.counters.bindGroups++;
     return device.checked(
       (message) => `${this.label}: kernel ${nameOf(d)}: ${message}`,
@@ -346,8 +337,4 @@ export class Program {
 /** As in bind group labels, errors and timelines: `matmul.nt.lane8.r24 gpt2.h3.c_fc`. */
 function nameOf({ kernel, label }: Dispatch): string {
   return `${kernel.name} ${label}`;
-}
-
-function whole(t: Tensor | TensorPart): Tensor {
-  return "tensor" in t ? t.tensor : t;
 }

@@ -72,6 +72,17 @@ export class Tensor {
   }
 }
 
+/** One part of a split tensor, for a binding. */
+export interface TensorPart {
+  readonly tensor: Tensor;
+  readonly part: number;
+}
+
+/** The tensor behind a binding. */
+export function whole(bound: Tensor | TensorPart): Tensor {
+  return "tensor" in bound ? bound.tensor : bound;
+}
+
 /**
  * Rows [start, end) of a persistent tensor, as a tensor of their own; they must lie in one part and begin at a multiple
  * of 256 bytes, where WebGPU lets a binding begin. Their gradient is the same rows of the gradient.

@@ -1,7 +1,7 @@
 // Chrome's trace event format, which chrome://tracing and ui.perfetto.dev open: docs/tracing.md.
 import { boundBytes } from "./bound-bytes.js";
 import type { Dispatch } from "./program.js";
-import type { Tensor } from "./tensor.js";
+import { whole } from "./tensor.js";
 import type { HostSlice, ProgramRun, TraceData } from "./trace.js";
 
 /** A slice ("X") in microseconds, or a name ("M") of a process or thread. */
@@ -84,7 +84,7 @@ export function stages(
 function describe(d: Dispatch, scalars: ProgramRun["scalars"]): Readonly<Record<string, unknown>> {
   const [kernel, ...variant] = d.kernel.name.split(".");
   const tensors = Object.entries(d.tensors).map(([name, bound]) => {
-    const { dtype, shape } = tensorOf(bound);
+    const { dtype, shape } = whole(bound);
     return [name, `${dtype} [${shape.join(", ")}]`];
   });
   const output = d.kernel.bindings.find(({ access }) => access === "read_write")!.name; // the result stands first
@@ -96,17 +96,13 @@ function describe(d: Dispatch, scalars: ProgramRun["scalars"]): Readonly<Record<
     kernel,
     variant: variant.join("."),
     label: d.label,
-    shape: `[${tensorOf(d.tensors[output]!).shape.join(", ")}]`,
+    shape: `[${whole(d.tensors[output]!).shape.join(", ")}]`,
     tensors: Object.fromEntries(tensors),
     uniforms: Object.fromEntries(uniforms),
     workgroups: d.workgroups,
     flops: d.flops ?? 0,
     bound_bytes: boundBytes(d),
   };
-}
-
-function tensorOf(bound: Dispatch["tensors"][string]): Tensor {
-  return "tensor" in bound ? bound.tensor : bound;
 }
 
 /** Whole nanoseconds, so that slices that touch still touch after rounding. */

@@ -48,14 +48,17 @@ function variants(device: Device, c: MatmulCase): Variant[] {
   const vectors = c.K % 4 === 0;
   if (c.layout === "nt" && vectors) {
     for (const rows of [1, 4, 8]) all.push({ family: "few-rows", rows });
-    if (lanes) for (const rows of [3, 10, 25, 64]) all.push({ family: "lane", lanes, rows });
+    if (lanes) for (const rows of [3, 10, 25, 64]) all.push({ family: "lane", lanes, rows, a: "buffer" });
   }
   if (c.layout === "nn" && lanes && vectors && c.N % 4 === 0) {
-    for (const rows of [5, 50]) all.push({ family: "lane", lanes, rows });
+    for (const rows of [5, 50]) all.push({ family: "lane", lanes, rows, a: "buffer" });
   }
   all.push(...candidates(c, device), ...candidates(c, { lanes: 0 }));
   if (c.layout === "tn" && lanes && c.M % 4 === 0 && c.N % 4 === 0)
-    all.push({ family: "lane", lanes, rows: 4 * lanes });
+    all.push({ family: "lane", lanes, rows: 4 * lanes, a: "buffer" });
+  if ((c.layout === "tn" ? c.M : c.K) % 64 === 0) {
+    for (const v of [...all]) if (v.family === "lane") all.push({ ...v, a: "texture" });
+  }
   return [...new Map(all.map((v) => [variantName(v), v])).values()];
 }
 
@@ -185,15 +188,21 @@ describe("packed and split weights", () => {
 });
 
 test("the choice of variant", () => {
-  const cpu = { lanes: 8 };
+  const cpu = { lanes: 8, textures: true };
   const gpu = { lanes: 0 };
+  const lane = { family: "lane", lanes: 8, a: "buffer" };
   const nt = (M: number, K = 768, N = 768) => ({ layout: "nt" as const, M, K, N });
-  expect(chooseVariant(nt(1), cpu)).toEqual({ family: "lane", lanes: 8, rows: 1 });
-  expect(chooseVariant(nt(5), cpu)).toEqual({ family: "lane", lanes: 8, rows: 5 });
-  expect(chooseVariant(nt(50), cpu)).toEqual({ family: "lane", lanes: 8, rows: 50 });
+  expect(chooseVariant(nt(1), cpu)).toEqual({ ...lane, rows: 1, a: "texture" });
+  expect(chooseVariant(nt(5, 768, 64), cpu)).toEqual({ ...lane, rows: 5 });
+  expect(chooseVariant(nt(5, 64, 768), cpu)).toEqual({ ...lane, rows: 5 });
+  expect(chooseVariant(nt(50), cpu)).toEqual({ ...lane, rows: 50, a: "texture" });
+  expect(chooseVariant(nt(50), { lanes: 8 })).toEqual({ ...lane, rows: 50 });
+  expect(chooseVariant(nt(50, 772), cpu)).toEqual({ ...lane, rows: 50 });
+  expect(chooseVariant(nt(9000), cpu)).toEqual({ ...lane, rows: 64 });
+  expect(chooseVariant({ layout: "tn", M: 64, K: 70, N: 768 }, cpu)).toEqual({ ...lane, rows: 32, a: "texture" });
   expect(chooseVariant(nt(50, 767), cpu)).toEqual({ family: "tile" });
   expect(chooseVariant(nt(1), gpu)).toEqual({ family: "few-rows", rows: 1 });
   expect(chooseVariant(nt(50), gpu)).toEqual({ family: "tile" });
-  expect(chooseVariant({ layout: "tn", M: 64, K: 7, N: 64 }, cpu)).toEqual({ family: "lane", lanes: 8, rows: 32 });
+  expect(chooseVariant({ layout: "tn", M: 64, K: 7, N: 64 }, cpu)).toEqual({ ...lane, rows: 32 });
   expect(chooseVariant({ layout: "nn", M: 64, K: 64, N: 63 }, cpu)).toEqual({ family: "tile" });
 });

@@ -7,14 +7,30 @@ import type { WeightType } from "./weight.wgsl.js";
  * memory, no barrier. A load costs a lane the same whether it is uniform or not, so each lane loads other rows of A and
  * the lanes hand them round. Which lane is asked must be known when the loop is unrolled: then a shuffle is one
  * broadcast, and that alone was worth 1.4-1.7x. 45-60 GFLOP/s on lavapipe with two cores, against 4-6 of the tiles.
+ * Where A comes through a texture (f32, see runtime/texture.ts) a load of it is a third of the price, and all is 1.2-1.6x as fast.
  * All of B's loads stand before the chained fma, and a sum takes 4 steps of K at once: both spare moves of the sums.
  */
+
+/** Where the kernel finds A. */
+export type Activations = "buffer" | "texture";
+
+const SUFFIX = { buffer: "", texture: ".texture" } as const;
+const ACCESS = { buffer: "vector", texture: "texture" } as const;
+
+/** Four neighbouring values in a row of A; its rows are counted through the batch. */
+const LOAD_A = {
+  buffer: /* wgsl */ `
+fn rowOfA(row: u32, vectors: u32) -> u32 { return row * vectors; }
+fn loadA(row: u32, i: u32) -> vec4f { return a[row + i]; }`,
+  texture: /* wgsl */ `
+fn rowOfA(row: u32, vectors: u32) -> u32 { return row; }
+fn loadA(row: u32, i: u32) -> vec4f { return textureLoad(a, vec2u(i, row)); }`,
+} as const;
 
 const HEAD = /* wgsl */ `
 @compute fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let n = (group.x * LANES + lane) * 4u;
   let row0 = group.y * R;
-  let aBase = group.z * (u.aBatch / 4u);
   let bBase = group.z * (u.bBatch / 4u);
   var tile: array<vec4f, R>;
 `;
@@ -36,8 +52,8 @@ const TAIL = /* wgsl */ `
 `;
 
 /** Weights [N,K]: a lane reads 4 steps of K of its 4 columns and turns the square in registers, which is only naming. */
-export function laneNt(lanes: number, rows: number, weight: WeightType): KernelSpec {
-  return laneRows("nt", lanes, rows, weight, {
+export function laneNt(lanes: number, rows: number, weight: WeightType, a: Activations): KernelSpec {
+  return laneRows("nt", lanes, rows, weight, a, {
     before: /* wgsl */ `
   let last = u.N - 1u;
   let row = vec4u(min(n, last), min(n + 1u, last), min(n + 2u, last), min(n + 3u, last)) * k4 + bBase;`,
@@ -53,8 +69,8 @@ export function laneNt(lanes: number, rows: number, weight: WeightType): KernelS
   });
 }
 
-export function laneNn(lanes: number, rows: number): KernelSpec {
-  return laneRows("nn", lanes, rows, "f32", {
+export function laneNn(lanes: number, rows: number, a: Activations): KernelSpec {
+  return laneRows("nn", lanes, rows, "f32", a, {
     before: /* wgsl */ `
   let n4 = u.N / 4u;
   let column = bBase + min(n / 4u, n4 - 1u);`,
@@ -76,16 +92,17 @@ function laneRows(
   lanes: number,
   rows: number,
   weight: WeightType,
+  a: Activations,
   b: { readonly before: string; readonly load: string },
 ): KernelSpec {
   const firsts = Array.from({ length: Math.ceil(rows / lanes) }, (_, c) => c * lanes);
   const chunks = (code: (c: number, first: number, size: number) => string) =>
     firsts.map((first, c) => code(c, first, Math.min(lanes, rows - first))).join("");
   const rowsOfA = (c: number, first: number, size: number) => /* wgsl */ `
-  let a${c} = aBase + min(row0 + ${first}u + lane, u.M - 1u) * k4;
+  let a${c} = rowOfA(group.z * u.M + min(row0 + ${first}u + lane, u.M - 1u), k4);
   var sum${c}: array<vec4f, ${size}>;`;
   const load = (c: number) => /* wgsl */ `
-    let x${c} = a[a${c} + k];`;
+    let x${c} = loadA(a${c}, k);`;
   const multiply = (c: number, _: number, size: number) => /* wgsl */ `
     for (var l = 0u; l < ${size}u; l++) {
       let s = subgroupShuffle(x${c}, l);
@@ -93,11 +110,11 @@ function laneRows(
     }`;
   const gather = (c: number, first: number, size: number) => /* wgsl */ `
   for (var l = 0u; l < ${size}u; l++) { tile[${first}u + l] = sum${c}[l]; }`;
-  return matmulKernel(`${layout}.lane${lanes}.r${rows}`, weight, "vector", {
+  return matmulKernel(`${layout}.lane${lanes}.r${rows}${SUFFIX[a]}`, weight, ACCESS[a], {
     constants: { LANES: lanes, R: rows },
     workgroup: [lanes, 1, 1],
     enables: ["subgroups"],
-    body: `${HEAD}
+    body: `${LOAD_A[a]}${HEAD}
   let k4 = u.K / 4u;${b.before}${chunks(rowsOfA)}
   for (var k = 0u; k < k4; k++) {${chunks(load)}${b.load}${chunks(multiply)}
   }${chunks(gather)}${TAIL}`,
@@ -105,24 +122,24 @@ function laneRows(
 }
 
 /** A [K,M]: a lane holds 4 consecutive rows of A at each step of K, so one load of A serves 4 * LANES rows. */
-export function laneTn(lanes: number): KernelSpec {
+export function laneTn(lanes: number, a: Activations): KernelSpec {
   const steps = [0, 1, 2, 3];
   const load = (q: number) => /* wgsl */ `
     let k${q} = min(k + ${q}u, u.K - 1u);
-    let x${q} = a[mine + k${q} * m4];
+    let x${q} = loadA(rowOfA(group.z * u.K + k${q}, m4), mine);
     let b${q} = select(vec4f(), weight4(column + k${q} * n4), k + ${q}u < u.K);`;
   const multiply = (row: string, j: number) => /* wgsl */ `
       sum[l][${j}] = fma(vec4f(s3.${row}), b3, fma(vec4f(s2.${row}), b2,
         fma(vec4f(s1.${row}), b1, fma(vec4f(s0.${row}), b0, sum[l][${j}]))));`;
-  return matmulKernel(`tn.lane${lanes}`, "f32", "vector", {
+  return matmulKernel(`tn.lane${lanes}${SUFFIX[a]}`, "f32", ACCESS[a], {
     constants: { LANES: lanes, R: lanes * 4 },
     workgroup: [lanes, 1, 1],
     enables: ["subgroups"],
-    body: `${HEAD}
+    body: `${LOAD_A[a]}${HEAD}
   let n4 = u.N / 4u;
   let m4 = u.M / 4u;
   let column = bBase + min(n / 4u, n4 - 1u);
-  let mine = aBase + min(row0 / 4u + lane, m4 - 1u);
+  let mine = min(row0 / 4u + lane, m4 - 1u);
   var sum: array<array<vec4f, 4>, LANES>;
   for (var k = 0u; k < u.K; k += 4u) {${steps.map(load).join("")}
     for (var l = 0u; l < LANES; l++) {

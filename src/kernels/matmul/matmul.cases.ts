@@ -23,6 +23,9 @@ const EDGES: readonly MatmulCase[] = (["nn", "nt", "tn"] as const).flatMap((layo
   { layout, M: 36, K: 7, N: 20, bias: true },
   { layout, M: 7, K: 5, N: 3, batch: 4 },
   { layout, M: 12, K: 16, N: 20, batch: 3, residual: true },
+  { layout, M: 64, K: 64, N: 132, bias: true, residual: true },
+  { layout, M: 64, K: 192, N: 128, batch: 2 },
+  { layout, M: 192, K: 64, N: 36, batch: 3, bias: true },
 ]);
 
 export const MATMUL_CASES: readonly MatmulCase[] = EDGES;

@@ -1,15 +1,16 @@
 import type { Device } from "../../runtime/device.js";
 import type { KernelSpec } from "../../runtime/kernel.js";
-import type { Program, TensorPart } from "../../runtime/program.js";
+import type { Program } from "../../runtime/program.js";
 import type { Gradients, GradientTarget } from "../../runtime/tape.js";
-import { rowsOfTensor, type Tensor } from "../../runtime/tensor.js";
+import { rowsOfTensor, type Tensor, type TensorPart } from "../../runtime/tensor.js";
+import { fitsTexture } from "../../runtime/texture.js";
 import { activation } from "../activation/activation.js";
 import { ACTIVATIONS, type ActivationKind } from "../activation/activation.wgsl.js";
 import { choose, sizeClass, type Tunable } from "../choice.js";
 import { columnSum } from "../columnsum/columnsum.js";
 import { addGradient } from "../gradient.js";
 import { add, sliceColumns } from "../rows/rows.js";
-import { laneNn, laneNt, laneTn } from "./lane.wgsl.js";
+import { type Activations, laneNn, laneNt, laneTn } from "./lane.wgsl.js";
 import { FLAG, fewRows, type Layout, tile } from "./matmul.wgsl.js";
 
 export type { Layout };
@@ -32,7 +33,7 @@ export interface MatmulOptions {
 
 /** A kernel and the output tile that one workgroup of it computes. */
 export type Variant =
-  | { readonly family: "lane"; readonly lanes: number; readonly rows: number }
+  | { readonly family: "lane"; readonly lanes: number; readonly rows: number; readonly a: Activations }
   | { readonly family: "tile" }
   | { readonly family: "few-rows"; readonly rows: number };
 
@@ -41,6 +42,8 @@ export interface MatmulShape {
   readonly M: number;
   readonly K: number;
   readonly N: number;
+  /** Matrices, each with its own rows of A; 1 unless given. */
+  readonly batch?: number;
 }
 
 /**
@@ -51,8 +54,7 @@ export interface MatmulShape {
  */
 export function matmul(p: Program, a: Tensor, b: Tensor, o: MatmulOptions): Tensor {
   const shape = matmulShape(a, b, o);
-  const { M, K, N } = shape;
-  const batch = a.shape.slice(0, -2).reduce((x, y) => x * y, 1);
+  const { M, K, N, batch = 1 } = shape;
   if (needsOwnActivation(a, b, o)) return activated(p, a, b, o);
   const out = o.target?.grad ?? p.transient(o.label, [...a.shape.slice(0, -2), M, N]);
   const weight = b.dtype as WeightType;
@@ -178,7 +180,7 @@ export function chooseVariant(shape: MatmulShape, device: Choosing, weight: Weig
   return choose(device, shapeClass(shape, weight), candidates(shape, device), variantName);
 }
 
-type Choosing = Pick<Device, "lanes"> & Tunable;
+type Choosing = Pick<Device, "lanes"> & Partial<Pick<Device, "textures">> & Tunable;
 
 /** The class that a shape is measured in. Up to 64 rows the class is exact: how tiles fit decides there. */
 export function shapeClass({ layout, M, K, N }: MatmulShape, weight: WeightType): string {
@@ -187,16 +189,16 @@ export function shapeClass({ layout, M, K, N }: MatmulShape, weight: WeightType)
 
 /** Names a variant among the candidates of a shape. */
 export function variantName(v: Variant): string {
-  return `${v.family}${"rows" in v ? `.r${v.rows}` : ""}`;
+  return `${v.family}${"rows" in v ? `.r${v.rows}` : ""}${v.family === "lane" && v.a === "texture" ? ".texture" : ""}`;
 }
 
 /** What may be fastest for a shape, the usual choice first. */
 export function candidates(shape: MatmulShape, device: Choosing): Variant[] {
   const usual = usualVariant(shape, device);
-  const { lanes } = device;
   const others: Variant[] = [];
   if (usual.family === "lane" && shape.layout !== "tn" && shape.M > 8) {
-    for (const [rows] of LANE_ROWS) others.push({ family: "lane", lanes, rows });
+    for (const [rows] of LANE_ROWS) others.push({ ...usual, rows });
+    if (usual.a === "texture") others.push({ ...usual, a: "buffer" });
   }
   if (usual.family === "few-rows") others.push({ family: "tile" });
   return [usual, ...others.filter((v) => variantName(v) !== variantName(usual))];
@@ -213,12 +215,20 @@ function usualVariant(shape: MatmulShape, device: Choosing): Variant {
   const vectors =
     layout === "nt" ? K % 4 === 0 : layout === "nn" ? K % 4 === 0 && N % 4 === 0 : M % 4 === 0 && N % 4 === 0;
   if (lanes > 0 && vectors) {
-    if (layout === "tn") return { family: "lane", lanes, rows: 4 * lanes };
-    if (M <= 8) return { family: "lane", lanes, rows: M };
-    return { family: "lane", lanes, rows: bestRows(M) };
+    const rows = layout === "tn" ? 4 * lanes : M <= 8 ? M : bestRows(M);
+    return { family: "lane", lanes, rows, a: device.textures && paysTexture(shape) ? "texture" : "buffer" };
   }
   if (layout === "nt" && vectors && M <= 8) return { family: "few-rows", rows: M <= 1 ? 1 : M <= 4 ? 4 : 8 };
   return { family: "tile" };
+}
+
+/**
+ * Whether A is worth its way through a texture. With fewer columns the copy costs what it saves, and with less work the end
+ * of the compute pass does (10 us): both were even on lavapipe, and 0.8 times as fast at 64 columns.
+ */
+function paysTexture({ layout, M, K, N, batch = 1 }: MatmulShape): boolean {
+  const [rows, columns] = layout === "tn" ? [K, M] : [M, K];
+  return N >= 128 && batch * M * K * N >= 5e5 && fitsTexture({ rows: batch * rows, columns });
 }
 
 /** Few values, because each is a kernel to compile; see `usualVariant`. */
@@ -243,8 +253,8 @@ function bestRows(M: number): number {
 function kernelFor(layout: Layout, v: Variant, weight: WeightType): KernelSpec {
   switch (v.family) {
     case "lane":
-      if (layout === "nt") return laneNt(v.lanes, v.rows, weight);
-      return layout === "nn" ? laneNn(v.lanes, v.rows) : laneTn(v.lanes);
+      if (layout === "nt") return laneNt(v.lanes, v.rows, weight, v.a);
+      return layout === "nn" ? laneNn(v.lanes, v.rows, v.a) : laneTn(v.lanes, v.a);
     case "few-rows":
       return fewRows(v.rows, weight);
     case "tile":
@@ -276,7 +286,7 @@ function matmulShape(a: Tensor, b: Tensor, o: MatmulOptions): MatmulShape {
   if (layout !== "nt" && b.dtype !== "f32") fail(`${b.dtype} weights need the nt layout`);
   if (o.bias && o.bias.size !== N) fail(`the bias has ${o.bias.size} values for ${N} columns`);
   if (b.shape.length > 2 && `${b.shape.slice(0, -2)}` !== `${a.shape.slice(0, -2)}`) fail("the batches differ");
-  return { layout, M, K, N };
+  return { layout, M, K, N, batch: a.shape.slice(0, -2).reduce((x, y) => x * y, 1) };
 }
 
 /** Every kernel that `matmul` can choose on the known adapters, to prove that each compiles. */
@@ -286,10 +296,13 @@ export function matmulKernels(): KernelSpec[] {
   return [
     ...[4, 8].flatMap((lanes) => [
       ...[1, 2, 3, 4, 5, 6, 7, 8, ...LANE_ROWS.map(([r]) => r)].flatMap((rows) => [
-        ...weights.map((w) => laneNt(lanes, rows, w)),
-        laneNn(lanes, rows),
+        ...(["buffer", "texture"] as const).flatMap((a) => [
+          ...weights.map((w) => laneNt(lanes, rows, w, a)),
+          laneNn(lanes, rows, a),
+        ]),
       ]),
-      laneTn(lanes),
+      laneTn(lanes, "buffer"),
+      laneTn(lanes, "texture"),
     ]),
     ...layouts.map((l) => tile(l, "f32")),
     tile("nt", "f16"),

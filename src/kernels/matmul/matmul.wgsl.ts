@@ -1,4 +1,4 @@
-import { type Binding, type KernelSpec, read, type UniformField, write } from "../../runtime/kernel.js";
+import { type Binding, type KernelSpec, read, texture, type UniformField, write } from "../../runtime/kernel.js";
 import { ACTIVATION_WGSL } from "../activation/activation.wgsl.js";
 import { WEIGHT_CODE, type WeightType } from "./weight.wgsl.js";
 
@@ -67,17 +67,20 @@ fn store4(batch: u32, row: u32, n: u32, sum: vec4f) {
 const PLAIN_SCALE = "fn columnScale(n: u32) -> f32 { return 1.0; }";
 const ROW_SCALE = "fn columnScale(n: u32) -> f32 { return scale[u.column0 + n] * 127.0; }";
 
-/** A kernel over `a` and `b` whose sums end in `store` or `store4`. */
+/**
+ * A kernel over `a` and `b` whose sums end in `store` or `store4`. It reads them as vec4f or one by one; `texture` is vec4f
+ * with `a` in a texture.
+ */
 export function matmulKernel(
   variant: string,
   weight: WeightType,
-  access: "vector" | "scalar",
+  access: "vector" | "scalar" | "texture",
   rest: Pick<KernelSpec, "constants" | "workgroup" | "enables" | "body">,
 ): KernelSpec {
   const code = WEIGHT_CODE[weight];
-  const vector = access === "vector";
+  const vector = access !== "scalar";
   const bindings: Binding[] = [
-    read("a", vector ? "vec4f" : "f32"),
+    access === "texture" ? texture("a") : read("a", vector ? "vec4f" : "f32"),
     read("b", vector ? code.vectorType : code.scalarType),
     read("bias"),
     read("residual"),

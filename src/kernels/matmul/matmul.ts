@@ -197,7 +197,7 @@ export function candidates(shape: MatmulShape, device: Choosing): Variant[] {
   const usual = usualVariant(shape, device);
   const others: Variant[] = [];
   if (usual.family === "lane" && shape.layout !== "tn" && shape.M > 8) {
-    for (const [rows] of LANE_ROWS) others.push({ ...usual, rows });
+    for (const rows of nearlyBestRows(shape.M)) others.push({ ...usual, rows });
     if (usual.a === "texture") others.push({ ...usual, a: "buffer" });
   }
   if (usual.family === "few-rows") others.push({ family: "tile" });
@@ -207,7 +207,7 @@ export function candidates(shape: MatmulShape, device: Choosing): Variant[] {
 /**
  * What is taken where nothing was measured. The rows per workgroup on CPU adapters are the trade-off of
  * loads per multiply-add (more rows are better) against rows computed for nothing; relative speeds were measured at
- * 512 x 768 x 768 on lavapipe, two cores (64 rows: 57 GFLOP/s of processor time).
+ * 960 x 768 x 768 on lavapipe, two cores, A in a texture (64 rows: 63 GFLOP/s).
  */
 function usualVariant(shape: MatmulShape, device: Choosing): Variant {
   const { layout, M, K, N } = shape;
@@ -215,7 +215,7 @@ function usualVariant(shape: MatmulShape, device: Choosing): Variant {
   const vectors =
     layout === "nt" ? K % 4 === 0 : layout === "nn" ? K % 4 === 0 && N % 4 === 0 : M % 4 === 0 && N % 4 === 0;
   if (lanes > 0 && vectors) {
-    const rows = layout === "tn" ? 4 * lanes : M <= 8 ? M : bestRows(M);
+    const rows = layout === "tn" ? 4 * lanes : M <= 8 ? M : nearlyBestRows(M)[0]!;
     return { family: "lane", lanes, rows, a: device.textures && paysTexture(shape) ? "texture" : "buffer" };
   }
   if (layout === "nt" && vectors && M <= 8) return { family: "few-rows", rows: M <= 1 ? 1 : M <= 4 ? 4 : 8 };
@@ -233,21 +233,23 @@ function paysTexture({ layout, M, K, N, batch = 1 }: MatmulShape): boolean {
 
 /** Few values, because each is a kernel to compile; see `usualVariant`. */
 const LANE_ROWS: readonly (readonly [rows: number, relativeSpeed: number])[] = [
-  [10, 0.62],
-  [16, 0.82],
-  [25, 0.86],
-  [32, 0.94],
+  [10, 0.54],
+  [16, 0.71],
+  [20, 0.76],
+  [25, 0.81],
+  [32, 0.88],
+  [40, 0.96],
+  [48, 0.98],
   [50, 0.96],
+  [56, 0.98],
   [64, 1],
 ];
 
-function bestRows(M: number): number {
-  let best = { rows: 0, cost: Number.POSITIVE_INFINITY };
-  for (const [rows, speed] of LANE_ROWS) {
-    const cost = (Math.ceil(M / rows) * rows) / speed;
-    if (cost < best.cost) best = { rows, cost };
-  }
-  return best.rows;
+/** The rows a workgroup that should take least time, in order; those that should take 1.25 times as long are left out. */
+function nearlyBestRows(M: number): number[] {
+  const costs = LANE_ROWS.map(([rows, speed]) => ({ rows, cost: (Math.ceil(M / rows) * rows) / speed }));
+  costs.sort((a, b) => a.cost - b.cost || a.rows - b.rows);
+  return costs.filter(({ cost }) => cost <= 1.25 * costs[0]!.cost).map(({ rows }) => rows);
 }
 
 function kernelFor(layout: Layout, v: Variant, weight: WeightType): KernelSpec {

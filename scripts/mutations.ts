@@ -205,7 +205,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...faults("kernels/matmul/lane.wgsl.ts", "gpu/matmul", "1x36x7x20", [
     [
       "matmul.tn.lane",
-      "select(vec4f(), weight4(column + k${q} * n4), k + ${q}u < u.K)",
+      "select(vec4f(), weight4(column + k${q} * n4), k + ${q}u < u.kEnd)",
       "weight4(column + k${q} * n4)",
     ],
   ]),

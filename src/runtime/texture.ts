@@ -41,12 +41,18 @@ export function planCopies(dispatches: readonly Dispatch[]): readonly (Tensor | 
       const { storage } = matrix;
       const { columns } = matrixSize(matrix);
       if (held?.storage !== storage || held.columns !== columns) copy = matrix;
-      held = storage.kind === "transient" ? { storage, columns } : undefined; // persistent tensors may share buffers
+      held = { storage, columns };
     }
     const written = kernel.bindings.filter(({ access }) => access === "read_write").map((b) => whole(tensors[b.name]!));
-    if (written.some(({ storage }) => storage === held?.storage)) held = undefined;
+    if (held && written.some(({ storage }) => overlap(storage, held!.storage))) held = undefined;
     return copy;
   });
+}
+
+/** Whether writing one may change the other: two persistent tensors may lie in one buffer. */
+function overlap(a: Storage, b: Storage): boolean {
+  if (a.kind === "transient" || b.kind === "transient") return a === b;
+  return a.parts.some((p) => b.parts.some((q) => p.buffer === q.buffer));
 }
 
 /** Texels that hold each of some matrices, one at a time; nothing for none. */

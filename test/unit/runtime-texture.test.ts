@@ -9,8 +9,10 @@ function transient(label: string, rows: number, columns: number): Tensor {
   return new Tensor(label, [rows, columns], "f32", storage);
 }
 
-function persistent(label: string, rows: number, columns: number): Tensor {
-  return new Tensor(label, [rows, columns], "f32", { kind: "buffers", parts: [] });
+/** Of which only the identity of the buffer matters. */
+function persistent(label: string, buffer: GPUBuffer): Tensor {
+  const parts = [{ buffer, offset: 0, bytes: 1024, start: 0, end: 4 }];
+  return new Tensor(label, [4, 64], "f32", { kind: "buffers", parts });
 }
 
 /** A dispatch that reads `a` through a texture, or as a buffer, and writes `out`. */
@@ -40,9 +42,11 @@ it("copies it again when another was in the texture, when it was written, and un
   expect(labels([dispatch(x, y), dispatch(x.reshape(2, 128), z)])).toEqual(["x", "x"]);
 });
 
-it("copies persistent tensors each time: their buffers may belong to others as well", () => {
-  const p = persistent("p", 4, 64);
-  expect(labels([dispatch(p, y), dispatch(p, z)])).toEqual(["p", "p"]);
+it("copies a persistent tensor again when another in its buffer was written", () => {
+  const buffers = [{} as GPUBuffer, {} as GPUBuffer] as const;
+  const [p, beside, elsewhere] = [0, 0, 1].map((i) => persistent(`p${i}`, buffers[i]!)) as [Tensor, Tensor, Tensor];
+  expect(labels([dispatch(p, y), dispatch(p, elsewhere), dispatch(p, z)])).toEqual(["p0", undefined, undefined]);
+  expect(labels([dispatch(p, beside), dispatch(p, z)])).toEqual(["p0", "p0"]);
 });
 
 it("needs no texture where nothing is read through one", () => {

@@ -26,6 +26,7 @@ const EDGES: readonly MatmulCase[] = (["nn", "nt", "tn"] as const).flatMap((layo
   { layout, M: 64, K: 64, N: 132, bias: true, residual: true },
   { layout, M: 64, K: 192, N: 128, batch: 2 },
   { layout, M: 192, K: 64, N: 36, batch: 3, bias: true },
+  { layout, M: 64, K: 1537, N: 20, batch: 2, bias: true, residual: true },
 ]);
 
 export const MATMUL_CASES: readonly MatmulCase[] = EDGES;

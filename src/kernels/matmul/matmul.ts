@@ -10,7 +10,7 @@ import { choose, sizeClass, type Tunable } from "../choice.js";
 import { columnSum } from "../columnsum/columnsum.js";
 import { addGradient } from "../gradient.js";
 import { add, sliceColumns } from "../rows/rows.js";
-import { type Activations, laneNn, laneNt, laneTn } from "./lane.wgsl.js";
+import { type Activations, kRanges, laneNn, laneNt, laneTn } from "./lane.wgsl.js";
 import { FLAG, fewRows, type Layout, tile } from "./matmul.wgsl.js";
 
 export type { Layout };
@@ -61,35 +61,43 @@ export function matmul(p: Program, a: Tensor, b: Tensor, o: MatmulOptions): Tens
   const variant = o.variant ?? chooseVariant(shape, p.device, weight);
   const spec = kernelFor(shape.layout, variant, weight);
   const empty = p.device.empty;
+  const epilogue = (o.bias ? FLAG.bias : 0) | (o.residual ? FLAG.residual : 0);
+  const activation = ACTIVATIONS[o.activation ?? "none"];
+  const inParts = variant.family === "lane" && shape.layout === "tn" && activation === ACTIVATIONS.none;
+  const ranges = inParts ? kRanges(K) : [{ kStart: 0, kEnd: K }];
   const parts = b.storage.kind === "buffers" ? b.storage.parts : [{ start: 0, end: N }];
   parts.forEach(({ start, end }, part) => {
     const columns = parts.length > 1 ? end - start : N;
     const bound: Tensor | TensorPart = parts.length > 1 ? { tensor: b, part } : b;
-    p.dispatch({
-      kernel: spec,
-      label: parts.length > 1 ? `${o.label}[${start}..${end}]` : o.label,
-      tensors: {
-        a,
-        b: bound,
-        bias: o.bias ?? empty,
-        residual: o.residual ?? empty,
-        out,
-        ...(b.scale ? { scale: b.scale } : {}),
-      },
-      uniforms: {
-        M,
-        K,
-        N: columns,
-        column0: parts.length > 1 ? start : 0,
-        outStride: N,
-        aBatch: M * K,
-        bBatch: b.shape.length > 2 ? K * N : 0,
-        flags: (o.bias ? FLAG.bias : 0) | (o.residual ? FLAG.residual : 0),
-        activation: ACTIVATIONS[o.activation ?? "none"],
-        accumulate: o.target?.accumulate ?? 0,
-      },
-      workgroups: workgroups(variant, M, columns, batch),
-      flops: 2 * batch * M * K * columns,
+    ranges.forEach(({ kStart, kEnd }, i) => {
+      p.dispatch({
+        kernel: spec,
+        label: parts.length > 1 ? `${o.label}[${start}..${end}]` : o.label,
+        tensors: {
+          a,
+          b: bound,
+          bias: o.bias ?? empty,
+          residual: o.residual ?? empty,
+          out,
+          ...(b.scale ? { scale: b.scale } : {}),
+        },
+        uniforms: {
+          M,
+          K,
+          N: columns,
+          column0: parts.length > 1 ? start : 0,
+          outStride: N,
+          aBatch: M * K,
+          bBatch: b.shape.length > 2 ? K * N : 0,
+          flags: i === 0 ? epilogue : 0,
+          activation,
+          accumulate: i === 0 ? (o.target?.accumulate ?? 0) : 1,
+          kStart,
+          kEnd,
+        },
+        workgroups: workgroups(variant, M, columns, batch),
+        flops: 2 * batch * M * (kEnd - kStart) * columns,
+      });
     });
   });
   p.differentiate(out, [a, b, o.bias, o.residual], (dout, gradients) => matmulBackward(p, a, b, o, dout, gradients));

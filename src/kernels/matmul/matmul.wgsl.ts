@@ -25,6 +25,12 @@ const UNIFORMS: readonly UniformField[] = [
   ["accumulate", "u32"], // add to what `out` holds: gradients of parameters
 ];
 
+/** Of kernels that compute the sum over a part of K, from `kStart` to before `kEnd`. */
+export const K_RANGE: readonly UniformField[] = [
+  ["kStart", "u32"],
+  ["kEnd", "u32"],
+];
+
 /** `store` ends one sum, `store4` those of four neighbouring columns whose scale and bias the caller has at hand. */
 const STORE = /* wgsl */ `
 fn put(at: u32, activated: f32) {
@@ -75,7 +81,7 @@ export function matmulKernel(
   variant: string,
   weight: WeightType,
   access: "vector" | "scalar" | "texture",
-  rest: Pick<KernelSpec, "constants" | "workgroup" | "enables" | "body">,
+  rest: Pick<KernelSpec, "constants" | "workgroup" | "enables" | "body"> & { readonly range?: readonly UniformField[] },
 ): KernelSpec {
   const code = WEIGHT_CODE[weight];
   const vector = access !== "scalar";
@@ -87,11 +93,12 @@ export function matmulKernel(
     write("out"),
   ];
   if (weight === "q8") bindings.push(read("scale"));
+  const { range = [], ...spec } = rest;
   return {
-    ...rest,
+    ...spec,
     name: `matmul.${variant}.${weight}`,
     bindings,
-    uniforms: UNIFORMS,
+    uniforms: [...UNIFORMS, ...range],
     body: [
       ACTIVATION_WGSL,
       vector ? code.vector : code.scalar,

@@ -183,10 +183,10 @@ function measure(trials: readonly Trial[], curves: readonly Curves[], systems: r
   const [t, m] = [at("transformer-frozen"), at("mlp-tuned")];
   const [transformer, mlp] = [curves[t]!, curves[m]!];
   const ended = Math.min(transformer.train.at(-1)!.epoch!, mlp.train.at(-1)!.epoch!);
-  const differences = compareSystems(systems[t]!, systems[m]!);
+  const { metrics } = compareSystems(systems[t]!, systems[m]!);
   const score = (name: string) => {
     const [first, second] = [metric(systems[t]!, name), metric(systems[m]!, name)];
-    return { transformer: first.value, mlp: second.value, difference: differences[first.index]! };
+    return { transformer: first.value, mlp: second.value, difference: metrics[first.index]! };
   };
   return {
     firstTraining: meanLosses(transformer.train, mlp.train, 0, 1),

@@ -6,10 +6,10 @@ import { fixed, range, signed, table } from "./table.js";
 const NAMED = 5;
 
 /** The result for a terminal. */
-export function evalLines({ set, leftOut, systems, differences, retrieval }: EvalResult): string[] {
+export function evalLines({ set, leftOut, systems, comparisons, retrieval }: EvalResult): string[] {
   const lines: string[] = leftOut.length > 0 ? [leftOutLine(leftOut), ""] : [];
-  for (const [i, { name, metrics, diversity, lengths, captions }] of systems.entries()) {
-    const against = differences[i - 1];
+  for (const [i, { name, metrics, variety, lengths, captions }] of systems.entries()) {
+    const against = comparisons[i - 1]?.metrics;
     if (i > 0) lines.push("");
     lines.push(`${name}: ${set.ids.length} images`);
     const head = [
@@ -23,10 +23,10 @@ export function evalLines({ set, leftOut, systems, differences, retrieval }: Eva
       const difference = other ? [signed(other.difference), range(other.ci95, signed), other.p.toPrecision(2)] : [];
       return [metric.name, fixed(metric.value), range(metric.ci95), ...difference];
     });
-    const different = Math.round(diversity.distinctCaptions * captions.length);
+    const different = Math.round(variety.value.distinctCaptions * captions.length);
     lines.push(...table(head, rows));
     const words = `${lengths.mean.toFixed(1)} words a caption (${lengths.shortest} to ${lengths.longest})`;
-    lines.push(`${words}, ${diversity.vocabulary} different words, ${different} different captions`);
+    lines.push(`${words}, ${variety.value.vocabulary} different words, ${different} different captions`);
   }
   if (!retrieval) return lines;
   const ways = { "image to text": retrieval.imageToText, "text to image": retrieval.textToImage };

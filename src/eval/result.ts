@@ -1,6 +1,6 @@
-import type { Difference } from "../metrics/bootstrap.js";
+import type { Variety } from "../metrics/variety.js";
 import { RECALL_AT, type Recall, type Retrieval } from "./retrieval.js";
-import type { System, TestSet } from "./scoring.js";
+import type { Comparison, System, TestSet } from "./scoring.js";
 
 /** All that an evaluation found. */
 export interface EvalResult {
@@ -16,13 +16,13 @@ export interface EvalResult {
   /** The model's captions first, then what they are compared with. */
   readonly systems: readonly System[];
   /** Of systems 1, 2 … minus system 0. */
-  readonly differences: readonly (readonly Difference[])[];
+  readonly comparisons: readonly Comparison[];
   readonly retrieval: Retrieval | undefined;
 }
 
 /** The result as scores.json and `--json` give it; the same numbers have the same names in `clipcap metrics`. */
 export function resultJson(result: EvalResult): object {
-  const { data, split, decoding, tuned, set, leftOut, systems, differences, retrieval } = result;
+  const { data, split, decoding, tuned, set, leftOut, systems, comparisons, retrieval } = result;
   const [first, ...others] = systems;
   return {
     ...systemJson(first!),
@@ -36,23 +36,31 @@ export function resultJson(result: EvalResult): object {
       retrieval: { image_to_text: recallJson(retrieval.imageToText), text_to_image: recallJson(retrieval.textToImage) },
     }),
     ...(others.length > 0 && {
-      compare: others.map((system, i) => ({ ...systemJson(system), difference: byName(differences[i]!) })),
+      compare: others.map((system, i) => ({ ...systemJson(system), difference: comparisonJson(comparisons[i]!) })),
     }),
   };
 }
 
-function systemJson({ name, metrics, diversity, lengths, novel }: System): object {
+function systemJson({ name, metrics, variety: { value, ci95 }, lengths }: System): object {
   return {
     system: name,
     ...byName(metrics.map(({ value }) => value)),
     ci95: byName(metrics.map(({ ci95 }) => ci95)),
-    diversity: {
-      vocabulary: diversity.vocabulary,
-      distinct_captions: diversity.distinctCaptions,
-      distinct: diversity.distinct,
-      ...(novel !== undefined && { novel }),
-    },
-    words: lengths,
+    diversity: { ...diversityJson(value), ci95: diversityJson(ci95) },
+    words: { ...lengths, ci95: { mean: ci95.words } },
+  };
+}
+
+function comparisonJson({ metrics, variety }: Comparison): object {
+  return { ...byName(metrics), diversity: diversityJson(variety), words: { mean: variety.words } };
+}
+
+function diversityJson<T>({ vocabulary, distinctCaptions, distinct1, distinct2, novel }: Variety<T>): object {
+  return {
+    vocabulary,
+    distinct_captions: distinctCaptions,
+    distinct: [distinct1, distinct2],
+    ...(novel !== undefined && { novel }),
   };
 }
 

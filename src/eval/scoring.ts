@@ -8,10 +8,11 @@ import {
   type Interval,
 } from "../metrics/bootstrap.js";
 import { clipScore, refClipScore } from "../metrics/clip-score.js";
-import { type Diversity, diversity, type Lengths, lengths, novelShare } from "../metrics/diversity.js";
+import { type Lengths, lengths } from "../metrics/diversity.js";
 import { type Evaluation, evaluate } from "../metrics/evaluate.js";
 import { listMetrics, METRIC_NAMES } from "../metrics/per-metric.js";
 import { ptbTokenize } from "../metrics/ptb.js";
+import { compareVariety, type Variety, variety, varietyIntervals } from "../metrics/variety.js";
 
 /** The images that systems are scored on, and what people said of them. */
 export interface TestSet {
@@ -40,12 +41,19 @@ export interface System {
   readonly name: string;
   /** By image. */
   readonly captions: readonly string[];
+  /** Their Treebank tokens. */
+  readonly tokens: readonly string[];
   readonly metrics: readonly Metric[];
   readonly evaluation: Evaluation;
-  readonly diversity: Diversity;
+  readonly variety: { readonly value: Variety<number>; readonly ci95: Variety<Interval> };
   readonly lengths: Lengths;
-  /** Share of captions that are no caption of the training split. */
-  readonly novel: number | undefined;
+}
+
+/** One system beside another, on the same images. */
+export interface Comparison {
+  /** In the order of their metrics. */
+  readonly metrics: readonly Difference[];
+  readonly variety: Variety<Difference>;
 }
 
 export function testSet(
@@ -85,11 +93,11 @@ export function scoreSystem(
   return {
     name,
     captions,
+    tokens,
     metrics: [...texts, ...clipMetrics(set.clip, vectors)],
     evaluation,
-    diversity: diversity(tokens),
+    variety: { value: variety(tokens, set.training), ci95: varietyIntervals(tokens, set.training) },
     lengths: lengths(tokens),
-    novel: set.training && novelShare(tokens, set.training),
   };
 }
 
@@ -108,13 +116,13 @@ function clipMetrics(clip: TestSet["clip"], vectors: readonly Float32Array[] | u
   ];
 }
 
-/** The second system minus the first, in the order of their metrics. */
-export function compareSystems(first: System, second: System): Difference[] {
+/** The second system minus the first. @param training as in the set that both were scored on */
+export function compareSystems(first: System, second: System, training?: readonly string[]): Comparison {
   const texts = listMetrics(comparePaired(first.evaluation, second.evaluation));
   const others = first.metrics.slice(texts.length).map(({ perImage }, i) => {
     return compareMeans(perImage, second.metrics[texts.length + i]!.perImage);
   });
-  return [...texts, ...others];
+  return { metrics: [...texts, ...others], variety: compareVariety(first.tokens, second.tokens, training) };
 }
 
 function mean(values: readonly number[]): number {

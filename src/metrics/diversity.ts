@@ -38,9 +38,14 @@ function distinctShare(grams: readonly string[]): number {
 
 /** Share of captions that are in no caption of the training set word for word; both tokenised, at least one candidate. */
 export function novelShare(captions: readonly string[], training: Iterable<string>): number {
+  return novelty(captions, training).reduce((sum, one) => sum + one, 0) / captions.length;
+}
+
+/** For each caption 1 where it is in no caption of the training set word for word, else 0. */
+export function novelty(captions: readonly string[], training: Iterable<string>): number[] {
   const known = new Set<string>();
   for (const caption of training) known.add(splitWords(caption).join(" "));
-  return captions.filter((caption) => !known.has(splitWords(caption).join(" "))).length / captions.length;
+  return captions.map((caption) => (known.has(splitWords(caption).join(" ")) ? 0 : 1));
 }
 
 /** Lengths of tokenised captions in words; at least one. */

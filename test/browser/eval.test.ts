@@ -48,7 +48,7 @@ async function writePage(name: string): Promise<string> {
     set,
     leftOut: [ATTACK],
     systems,
-    differences: [compareSystems(systems[0]!, systems[1]!)],
+    comparisons: [compareSystems(systems[0]!, systems[1]!, set.training)],
     retrieval: undefined,
   };
   const out = join(folder, name);

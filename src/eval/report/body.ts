@@ -1,4 +1,5 @@
 import type { Difference, Interval } from "../../metrics/bootstrap.js";
+import type { Variety } from "../../metrics/variety.js";
 import { type Html, html } from "../../pages/html.js";
 import type { EvalResult } from "../result.js";
 import { RECALL_AT, type Recall } from "../retrieval.js";
@@ -31,55 +32,78 @@ ${scoreTable(result)}
 </div>
 <p class="quiet key">Brackets: 95 % intervals over photos (bootstrap). BLEU, ROUGE-L and CIDEr-D as coco-caption computes
 them; CIDEr-D counts words over these photos alone and compares only on the same ones.</p>
-${wordsTable(systems)}
+${varietyTable(result)}
 ${result.retrieval ? retrievalTable(result.retrieval.imageToText, result.retrieval.textToImage) : ""}
 ${seen.attention.size === 0 ? "" : attentionSection(result, seen)}
 ${gallery(result, shown, seen)}
 </main>`;
 }
 
-function scoreTable({ systems, differences }: EvalResult): Html {
+function scoreTable({ systems, comparisons }: EvalResult): Html {
   const [first] = systems;
   const row = (metric: number) => html`<tr><th scope="row">${first!.metrics[metric]!.name}</th>
 ${systems.map(({ metrics }, i) => {
   const { value, ci95 } = metrics[metric]!;
   return html`<td class="number"><strong>${value.toFixed(3)}</strong> <span class="quiet">${range(ci95)}</span></td>${
-    i === 0 ? "" : differenceCell(differences[i - 1]![metric]!)
+    i === 0 ? "" : differenceCell(comparisons[i - 1]!.metrics[metric]!)
   }`;
 })}</tr>`;
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Scores"><table>
-<thead><tr><td></td>${systems.map(
-    ({ name }, i) =>
-      html`${systemHead(name, i, systems.length)}${
-        i === 0 ? "" : html`<th scope="col" class="number">minus ${first!.name}</th>`
-      }`,
-  )}</tr></thead>
+<thead><tr><td></td>${systemHeads(systems)}</tr></thead>
 <tbody>${first!.metrics.map((_, metric) => row(metric))}</tbody></table></div>`;
 }
 
-function differenceCell({ difference, ci95, p }: Difference): Html {
+type Show = (value: number) => string;
+
+function differenceCell({ difference, ci95, p }: Difference, show: Show = thousandths): Html {
   const sure = p < 0.05;
-  const shown = `${difference < 0 ? "−" : "+"}${Math.abs(difference).toFixed(3)}`;
+  const shown = `${difference < 0 ? "−" : "+"}${show(Math.abs(difference))}`;
   return html`<td class="number">${sure ? html`<strong>${shown}</strong>` : shown}
-<span class="quiet">${range(ci95)} p ${p < 0.01 ? p.toPrecision(1) : p.toFixed(2)}</span></td>`;
+<span class="quiet">${range(ci95, show)} p ${p < 0.01 ? p.toPrecision(1) : p.toFixed(2)}</span></td>`;
 }
 
-function wordsTable(systems: readonly System[]): Html {
-  const rows: readonly [string, (system: System) => string][] = [
-    ["Different captions", ({ diversity }) => percent(diversity.distinctCaptions)],
-    ["Not in the training captions", ({ novel }) => (novel === undefined ? "–" : percent(novel))],
-    ["Different words", ({ diversity }) => String(diversity.vocabulary)],
-    ["Distinct-1", ({ diversity }) => diversity.distinct[0].toFixed(3)],
-    ["Distinct-2", ({ diversity }) => diversity.distinct[1].toFixed(3)],
-    ["Words a caption", ({ lengths: { mean, shortest, longest } }) => `${mean.toFixed(1)} (${shortest}–${longest})`],
+type VarietyName = keyof Variety<unknown>;
+
+function varietyTable({ systems, comparisons }: EvalResult): Html {
+  const rows: readonly [name: string, count: VarietyName, show: Show][] = [
+    ["Different captions", "distinctCaptions", percent],
+    ["Not in the training captions", "novel", percent],
+    ["Different words", "vocabulary", (value) => value.toFixed(0)],
+    ["Distinct-1", "distinct1", thousandths],
+    ["Distinct-2", "distinct2", thousandths],
+    ["Words a caption", "words", (value) => value.toFixed(1)],
   ];
+  const [first] = systems;
+  const cells = (count: VarietyName, show: Show) =>
+    systems.map(({ variety }, i) => {
+      const [value, ci95] = [variety.value[count]!, variety.ci95[count]!];
+      return html`<td class="number"><strong>${show(value)}</strong> <span class="quiet">${range(ci95, show)}</span></td>${
+        i === 0 ? "" : differenceCell(comparisons[i - 1]!.variety[count]!, show)
+      }`;
+    });
   return html`<h2>Variety</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="Variety"><table>
-<thead><tr><td></td>${systems.map(({ name }, i) => systemHead(name, i, systems.length))}</tr></thead>
-<tbody>${rows.map(
-    ([name, of]) => html`<tr><th scope="row">${name}</th>
-${systems.map((system) => html`<td class="number">${of(system)}</td>`)}</tr>`,
-  )}</tbody></table></div>`;
+<thead><tr><td></td>${systemHeads(systems)}</tr></thead>
+<tbody>${rows
+    .filter(([, count]) => first!.variety.value[count] !== undefined)
+    .map(
+      ([name, count, show]) => html`<tr><th scope="row">${name}</th>${cells(count, show)}</tr>`,
+    )}</tbody></table></div>
+<p class="quiet key">Captions have ${systems
+    .map(({ lengths: { shortest, longest } }) => `${shortest} to ${longest}`)
+    .join(
+      " and ",
+    )} words. Different words, pairs (distinct-2) and captions fall with the number of photos; their intervals come
+from halves of these, since a photo drawn twice would count as a repetition.</p>`;
+}
+
+function systemHeads(systems: readonly System[]): Html[] {
+  return systems.map(
+    ({ name }, i) =>
+      html`${systemHead(name, i, systems.length)}${
+        i === 0 ? "" : html`<th scope="col" class="number">minus ${systems[0]!.name}</th>`
+      }`,
+  );
 }
 
 function systemHead(name: string, system: number, systems: number): Html {
@@ -114,9 +138,13 @@ ${attentionFigure([...attention.values()])}
 </section>`;
 }
 
-function range([low, high]: Interval): string {
-  const shown = [low, high].map((end) => (end < 0 ? `−${Math.abs(end).toFixed(3)}` : end.toFixed(3)));
+function range([low, high]: Interval, show: Show = thousandths): string {
+  const shown = [low, high].map((end) => (end < 0 ? `−${show(-end)}` : show(end)));
   return `[${shown.join(", ")}]`;
+}
+
+function thousandths(value: number): string {
+  return value.toFixed(3);
 }
 
 function percent(share: number): string {

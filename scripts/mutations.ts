@@ -209,10 +209,12 @@ export const MUTATIONS: readonly Mutation[] = [
       "weight4(column + k${q} * n4)",
     ],
   ]),
+  ...faults("kernels/matmul/tile.wgsl.ts", "gpu/matmul", "1x24x44x64", [
+    ["matmul.nn.tile", "fma(vec4f(x${i}.${component})", "fma(vec4f(-x${i}.${component})"],
+    ["matmul.tn.tile", "select(k * u.M + row,", "select(k * u.N + row,"],
+    ["matmul.nt.tile", "let l = k0 + bk;", "let l = bk;"],
+  ]),
   ...faults("kernels/matmul/matmul.wgsl.ts", "gpu/matmul", "1x24x44x64", [
-    ["matmul.nn.tile64", "fma(vec4f(tileA[at + ty + 16u * i])", "fma(vec4f(-tileA[at + ty + 16u * i])"],
-    ["matmul.tn.tile64", "select((k0 + ak) * u.M + row,", "select((k0 + ak) * u.N + row,"],
-    ["matmul.nt.tile64", "select(n * u.K + k0 + bk,", "select(n * u.K + bk,"],
     ["matmul.nt.few", "dot(x, t2), dot(x, t3)", "dot(x, t3), dot(x, t2)"],
   ]),
   ...faults("kernels/matmul/matmul.wgsl.ts", "golden/ops-matmul", "16x96x48", [

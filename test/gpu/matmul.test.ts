@@ -43,7 +43,10 @@ async function check(device: Device, c: MatmulCase, variant?: Variant): Promise<
 
 /** Variants that a device can run for a shape, all that it may choose included. */
 function variants(device: Device, c: MatmulCase): Variant[] {
-  const all: Variant[] = [{ family: "tile" }];
+  const all: Variant[] = [
+    { family: "tile", size: 64 },
+    { family: "tile", size: 128 },
+  ];
   const { lanes } = device;
   const vectors = c.K % 4 === 0;
   if (c.layout === "nt" && vectors) {
@@ -139,7 +142,7 @@ describe("packed and split weights", () => {
       const scale = upload(p, "scale", [N], q.scales);
       const w8 = device.tensor("w8", [N, K], "q8", { scale });
       device.write(w8, q.values);
-      const tile = { family: "tile" } as const;
+      const tile = { family: "tile", size: 64 } as const;
       return [
         matmul(p, xt, w16, { label: "y16", layout: "nt" }),
         matmul(p, xt, w8, { label: "y8", layout: "nt" }),
@@ -200,9 +203,11 @@ test("the choice of variant", () => {
   expect(chooseVariant(nt(50, 772), cpu)).toEqual({ ...lane, rows: 50 });
   expect(chooseVariant(nt(9000), cpu)).toEqual({ ...lane, rows: 64 });
   expect(chooseVariant({ layout: "tn", M: 64, K: 70, N: 768 }, cpu)).toEqual({ ...lane, rows: 32, a: "texture" });
-  expect(chooseVariant(nt(50, 767), cpu)).toEqual({ family: "tile" });
+  expect(chooseVariant(nt(50, 767), cpu)).toEqual({ family: "tile", size: 64 });
   expect(chooseVariant(nt(1), gpu)).toEqual({ family: "few-rows", rows: 1 });
-  expect(chooseVariant(nt(50), gpu)).toEqual({ family: "tile" });
+  expect(chooseVariant(nt(50), gpu)).toEqual({ family: "tile", size: 64 });
+  expect(chooseVariant(nt(2048, 2048, 2048), gpu)).toEqual({ family: "tile", size: 128 });
+  expect(chooseVariant(nt(2048, 2047, 2048), cpu)).toEqual({ family: "tile", size: 64 });
   expect(chooseVariant({ layout: "tn", M: 64, K: 7, N: 64 }, cpu)).toEqual({ ...lane, rows: 32 });
-  expect(chooseVariant({ layout: "nn", M: 64, K: 64, N: 63 }, cpu)).toEqual({ family: "tile" });
+  expect(chooseVariant({ layout: "nn", M: 64, K: 64, N: 63 }, cpu)).toEqual({ family: "tile", size: 64 });
 });

@@ -141,7 +141,7 @@ const others = new Proxy<Record<string, string>>(
   {},
   {
     get: (_, of: string) => {
-      if (of.startsWith("matmul")) return / 1x/.test(of) ? "lane.r1" : /nt f32 [4-8]x/.test(of) ? "tile" : "lane.r25";
+      if (of.startsWith("matmul")) return / 1x/.test(of) ? "lane.r1" : /nt f32 [4-8]x/.test(of) ? "tile64" : "lane.r25";
       return of.startsWith("top") ? "gpu" : "shared8";
     },
   },

@@ -40,14 +40,10 @@ const HEAD = /* wgsl */ `
  * times, and lavapipe would need 10-17 s for the kernel instead of 1.
  */
 const TAIL = /* wgsl */ `
-  var scale4: vec4f;
-  var bias4: vec4f;
-  for (var j = 0u; j < 4u; j++) {
-    scale4[j] = columnScale(min(n + j, u.N - 1u));
-    bias4[j] = columnBias(min(n + j, u.N - 1u));
-  }
+  let scales = scale4(n);
+  let biases = bias4(n);
   let rows = min(R, u.M - row0);
-  for (var i = 0u; i < rows; i++) { store4(group.z, row0 + i, n, tile[i] * scale4 + bias4); }
+  for (var i = 0u; i < rows; i++) { store4(group.z, row0 + i, n, tile[i] * scales + biases); }
 }
 `;
 

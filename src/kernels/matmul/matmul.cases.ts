@@ -55,6 +55,7 @@ export const MATMUL_BENCH: readonly (MatmulShape & { readonly of: string })[] = 
   { of: "mlp mapper fc2", layout: "nt", M: 1, K: 3840, N: 7680 },
   { of: "transformer mapper qkv", layout: "nt", M: 20, K: 768, N: 2304 },
   { of: "transformer mapper fc1", layout: "nt", M: 20, K: 768, N: 1536 },
+  { of: "square", layout: "nt", M: 2048, K: 2048, N: 2048 },
   { of: "batch of texts", layout: "nt", M: 512, K: 768, N: 3072 },
   { of: "dX", layout: "nn", M: 512, K: 3072, N: 768 },
   { of: "dW", layout: "tn", M: 3072, K: 512, N: 768 },

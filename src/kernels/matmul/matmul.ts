@@ -11,7 +11,8 @@ import { columnSum } from "../columnsum/columnsum.js";
 import { addGradient } from "../gradient.js";
 import { add, sliceColumns } from "../rows/rows.js";
 import { type Activations, kRanges, laneNn, laneNt, laneTn } from "./lane.wgsl.js";
-import { FLAG, fewRows, type Layout, tile } from "./matmul.wgsl.js";
+import { FLAG, fewRows, type Layout } from "./matmul.wgsl.js";
+import { type TileSize, tile } from "./tile.wgsl.js";
 
 export type { Layout };
 
@@ -34,7 +35,7 @@ export interface MatmulOptions {
 /** A kernel and the output tile that one workgroup of it computes. */
 export type Variant =
   | { readonly family: "lane"; readonly lanes: number; readonly rows: number; readonly a: Activations }
-  | { readonly family: "tile" }
+  | { readonly family: "tile"; readonly size: TileSize }
   | { readonly family: "few-rows"; readonly rows: number };
 
 export interface MatmulShape {
@@ -197,7 +198,8 @@ export function shapeClass({ layout, M, K, N }: MatmulShape, weight: WeightType)
 
 /** Names a variant among the candidates of a shape. */
 export function variantName(v: Variant): string {
-  return `${v.family}${"rows" in v ? `.r${v.rows}` : ""}${v.family === "lane" && v.a === "texture" ? ".texture" : ""}`;
+  if (v.family === "tile") return `tile${v.size}`;
+  return `${v.family}.r${v.rows}${v.family === "lane" && v.a === "texture" ? ".texture" : ""}`;
 }
 
 /** What may be fastest for a shape, the usual choice first. */
@@ -208,7 +210,8 @@ export function candidates(shape: MatmulShape, device: Choosing): Variant[] {
     for (const rows of nearlyBestRows(shape.M)) others.push({ ...usual, rows });
     if (usual.a === "texture") others.push({ ...usual, a: "buffer" });
   }
-  if (usual.family === "few-rows") others.push({ family: "tile" });
+  if (usual.family === "few-rows") others.push(TILE);
+  if (usual.family === "tile" && device.lanes === 0 && shape.M > 64) others.push(TILE, LARGE_TILE);
   return [usual, ...others.filter((v) => variantName(v) !== variantName(usual))];
 }
 
@@ -227,7 +230,19 @@ function usualVariant(shape: MatmulShape, device: Choosing): Variant {
     return { family: "lane", lanes, rows, a: device.textures && paysTexture(shape) ? "texture" : "buffer" };
   }
   if (layout === "nt" && vectors && M <= 8) return { family: "few-rows", rows: M <= 1 ? 1 : M <= 4 ? 4 : 8 };
-  return { family: "tile" };
+  return lanes === 0 && fillsLargeTiles(shape) ? LARGE_TILE : TILE;
+}
+
+const TILE: Variant = { family: "tile", size: 64 };
+const LARGE_TILE: Variant = { family: "tile", size: 128 };
+
+/** Workgroups that keep a large GPU busy: some for each of its hundred or so cores. */
+const BUSY = 192;
+
+/** Whether the large tiles are many, and mostly full: a thread of theirs does twice as much with what it loads. */
+function fillsLargeTiles({ M, N, batch = 1 }: MatmulShape): boolean {
+  const tiles = batch * Math.ceil(M / 128) * Math.ceil(N / 128);
+  return tiles >= BUSY && batch * M * N >= 0.8 * tiles * 128 ** 2;
 }
 
 /**
@@ -268,7 +283,7 @@ function kernelFor(layout: Layout, v: Variant, weight: WeightType): KernelSpec {
     case "few-rows":
       return fewRows(v.rows, weight);
     case "tile":
-      return tile(layout, weight);
+      return tile(layout, weight, v.size);
   }
 }
 
@@ -279,7 +294,7 @@ function workgroups(v: Variant, M: number, N: number, batch: number): [number, n
     case "few-rows":
       return [Math.ceil(N / 4), Math.ceil(M / v.rows), batch];
     case "tile":
-      return [Math.ceil(N / 64), Math.ceil(M / 64), batch];
+      return [Math.ceil(N / v.size), Math.ceil(M / v.size), batch];
   }
 }
 
@@ -314,9 +329,11 @@ export function matmulKernels(): KernelSpec[] {
       laneTn(lanes, "buffer"),
       laneTn(lanes, "texture"),
     ]),
-    ...layouts.map((l) => tile(l, "f32")),
-    tile("nt", "f16"),
-    tile("nt", "q8"),
+    ...([64, 128] as const).flatMap((size) => [
+      ...layouts.map((l) => tile(l, "f32", size)),
+      tile("nt", "f16", size),
+      tile("nt", "q8", size),
+    ]),
     ...[1, 4, 8].flatMap((rows) => weights.map((w) => fewRows(rows, w))),
   ];
 }

@@ -45,6 +45,17 @@ fn columnBias(n: u32) -> f32 {
   return bias[u.column0 + n];
 }
 
+// Scale and bias of four neighbouring columns, for sums that end in store4; columns beyond the last are stored nowhere.
+fn scale4(n: u32) -> vec4f {
+  let last = u.N - 1u;
+  return vec4f(columnScale(min(n, last)), columnScale(min(n + 1u, last)), columnScale(min(n + 2u, last)), columnScale(min(n + 3u, last)));
+}
+
+fn bias4(n: u32) -> vec4f {
+  let last = u.N - 1u;
+  return vec4f(columnBias(min(n, last)), columnBias(min(n + 1u, last)), columnBias(min(n + 2u, last)), columnBias(min(n + 3u, last)));
+}
+
 fn store(batch: u32, row: u32, n: u32, sum: f32) {
   if (row >= u.M || n >= u.N) { return; }
   let value = sum * columnScale(n) + columnBias(n);
@@ -107,68 +118,6 @@ export function matmulKernel(
       rest.body,
     ].join("\n"),
   };
-}
-
-/**
- * Shared-memory tiles, for GPUs and for shapes that are not multiples of 4: 64 x 64 outputs a workgroup, 4 x 4 a
- * thread, 16 steps of K at a time (8 KiB of workgroup memory, 256 invocations: inside WebGPU's default limits).
- */
-export function tile(layout: Layout, weight: WeightType): KernelSpec {
-  return matmulKernel(`${layout}.tile64`, weight, "scalar", {
-    constants: {
-      A_ROW_MAJOR: layout !== "tn",
-      B_ROW_MAJOR: layout !== "nt",
-    },
-    workgroup: [256, 1, 1],
-    body: /* wgsl */ `
-const TILE = 64u;
-const STEP = 16u;
-var<workgroup> tileA: array<f32, 1024>; // [STEP][TILE]
-var<workgroup> tileB: array<f32, 1024>; // [STEP][TILE]
-
-@compute fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let row0 = group.y * TILE;
-  let n0 = group.x * TILE;
-  let aBase = group.z * u.aBatch;
-  let bBase = group.z * u.bBatch;
-  let ty = thread / 16u;
-  let tx = thread % 16u;
-  var sum: array<vec4f, 4>;
-  for (var k0 = 0u; k0 < u.K; k0 += STEP) {
-    for (var i = 0u; i < 4u; i++) {
-      // Neighbouring threads read neighbouring addresses: along K where K is the inner axis, else along the tile.
-      let e = thread + i * 256u;
-      let ak = select(e / TILE, e % STEP, A_ROW_MAJOR);
-      let ar = select(e % TILE, e / STEP, A_ROW_MAJOR);
-      let row = row0 + ar;
-      var x = 0.0;
-      if (row < u.M && k0 + ak < u.K) {
-        x = a[aBase + select((k0 + ak) * u.M + row, row * u.K + k0 + ak, A_ROW_MAJOR)];
-      }
-      tileA[ak * TILE + ar] = x;
-      let bk = select(e % STEP, e / TILE, B_ROW_MAJOR);
-      let bn = select(e / STEP, e % TILE, B_ROW_MAJOR);
-      let n = n0 + bn;
-      var y = 0.0;
-      if (n < u.N && k0 + bk < u.K) {
-        y = weight(bBase + select(n * u.K + k0 + bk, (k0 + bk) * u.N + n, B_ROW_MAJOR));
-      }
-      tileB[bk * TILE + bn] = y;
-    }
-    workgroupBarrier();
-    for (var k = 0u; k < STEP; k++) {
-      let at = k * TILE;
-      let y = vec4f(tileB[at + tx], tileB[at + tx + 16u], tileB[at + tx + 32u], tileB[at + tx + 48u]);
-      for (var i = 0u; i < 4u; i++) { sum[i] = fma(vec4f(tileA[at + ty + 16u * i]), y, sum[i]); }
-    }
-    workgroupBarrier();
-  }
-  for (var i = 0u; i < 4u; i++) {
-    for (var j = 0u; j < 4u; j++) { store(group.z, row0 + ty + 16u * i, n0 + tx + 16u * j, sum[i][j]); }
-  }
-}
-`,
-  });
 }
 
 /** 1-8 rows on a GPU (decoding): 64 threads share the K axis of 4 columns, then add up in workgroup memory. */

@@ -36,7 +36,7 @@ it("matmul: a table changes the shapes of its classes and no others", () => {
   }
   expect(chooseVariant(shape, device, "q8")).toEqual(usual);
   // Of the same class, but not made of whole vectors: the lanes cannot compute it.
-  expect(chooseVariant({ ...shape, K: 767 }, device)).toEqual({ family: "tile" });
+  expect(chooseVariant({ ...shape, K: 767 }, device)).toEqual({ family: "tile", size: 64 });
 });
 
 it("matmul: up to 64 rows a class is exact", () => {

@@ -209,6 +209,11 @@ export const MUTATIONS: readonly Mutation[] = [
       "weight4(column + k${q} * n4)",
     ],
   ]),
+  ...faults("kernels/matmul/plain.wgsl.ts", "gpu/matmul", "1x24x44x64", [
+    ["matmul.nn.plain", "weight4(at + 2u * n4)", "weight4(at + n4)"],
+    ["matmul.nt.plain", "vec4f(t0.x, t1.x, t2.x, t3.x)", "vec4f(t0.x, t2.x, t1.x, t3.x)"],
+    ["matmul.tn.plain", "a[a${q} + k * m4]", "a[a${q} + k * n4]"],
+  ]),
   ...faults("kernels/matmul/tile.wgsl.ts", "gpu/matmul", "1x24x44x64", [
     ["matmul.nn.tile", "fma(vec4f(x${i}.${component})", "fma(vec4f(-x${i}.${component})"],
     ["matmul.tn.tile", "select(k * u.M + row,", "select(k * u.N + row,"],

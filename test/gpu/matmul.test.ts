@@ -51,8 +51,11 @@ function variants(device: Device, c: MatmulCase): Variant[] {
   const vectors = c.K % 4 === 0;
   if (c.layout === "nt" && vectors) {
     for (const rows of [1, 4, 8]) all.push({ family: "few-rows", rows });
+    all.push({ family: "plain" });
     if (lanes) for (const rows of [3, 10, 25, 64]) all.push({ family: "lane", lanes, rows, a: "buffer" });
   }
+  if (c.layout === "nn" ? vectors && c.N % 4 === 0 : c.layout === "tn" && c.M % 4 === 0 && c.N % 4 === 0)
+    all.push({ family: "plain" });
   if (c.layout === "nn" && lanes && vectors && c.N % 4 === 0) {
     for (const rows of [5, 50]) all.push({ family: "lane", lanes, rows, a: "buffer" });
   }
@@ -190,6 +193,8 @@ describe("packed and split weights", () => {
   });
 });
 
+const NO_ADAPTER = { vendor: "", device: "", description: "", isCpu: true };
+
 test("the choice of variant", () => {
   const cpu = { lanes: 8, textures: true };
   const gpu = { lanes: 0 };
@@ -207,6 +212,10 @@ test("the choice of variant", () => {
   expect(chooseVariant(nt(1), gpu)).toEqual({ family: "few-rows", rows: 1 });
   expect(chooseVariant(nt(50), gpu)).toEqual({ family: "tile", size: 64 });
   expect(chooseVariant(nt(2048, 2048, 2048), gpu)).toEqual({ family: "tile", size: 128 });
+  const swiftshader = { lanes: 4, textures: true, adapter: { ...NO_ADAPTER, architecture: "swiftshader" } };
+  expect(chooseVariant(nt(5), swiftshader)).toEqual({ family: "plain" });
+  expect(chooseVariant(nt(1), swiftshader)).toMatchObject({ family: "lane", rows: 1 });
+  expect(chooseVariant(nt(50, 767), swiftshader)).toEqual({ family: "tile", size: 64 });
   expect(chooseVariant(nt(2048, 2047, 2048), cpu)).toEqual({ family: "tile", size: 64 });
   expect(chooseVariant({ layout: "tn", M: 64, K: 7, N: 64 }, cpu)).toEqual({ ...lane, rows: 32 });
   expect(chooseVariant({ layout: "nn", M: 64, K: 64, N: 63 }, cpu)).toEqual({ family: "tile", size: 64 });

@@ -12,6 +12,7 @@ import { addGradient } from "../gradient.js";
 import { add, sliceColumns } from "../rows/rows.js";
 import { type Activations, kRanges, laneNn, laneNt, laneTn } from "./lane.wgsl.js";
 import { FLAG, fewRows, type Layout } from "./matmul.wgsl.js";
+import { PLAIN_GROUP, PLAIN_ROWS, plain } from "./plain.wgsl.js";
 import { type TileSize, tile } from "./tile.wgsl.js";
 
 export type { Layout };
@@ -35,6 +36,7 @@ export interface MatmulOptions {
 /** A kernel and the output tile that one workgroup of it computes. */
 export type Variant =
   | { readonly family: "lane"; readonly lanes: number; readonly rows: number; readonly a: Activations }
+  | { readonly family: "plain" }
   | { readonly family: "tile"; readonly size: TileSize }
   | { readonly family: "few-rows"; readonly rows: number };
 
@@ -189,7 +191,7 @@ export function chooseVariant(shape: MatmulShape, device: Choosing, weight: Weig
   return choose(device, shapeClass(shape, weight), candidates(shape, device), variantName);
 }
 
-type Choosing = Pick<Device, "lanes"> & Partial<Pick<Device, "textures">> & Tunable;
+type Choosing = Pick<Device, "lanes"> & Partial<Pick<Device, "adapter" | "textures">> & Tunable;
 
 /** The class that a shape is measured in. Up to 64 rows the class is exact: how tiles fit decides there. */
 export function shapeClass({ layout, M, K, N }: MatmulShape, weight: WeightType): string {
@@ -199,6 +201,7 @@ export function shapeClass({ layout, M, K, N }: MatmulShape, weight: WeightType)
 /** Names a variant among the candidates of a shape. */
 export function variantName(v: Variant): string {
   if (v.family === "tile") return `tile${v.size}`;
+  if (v.family === "plain") return v.family;
   return `${v.family}.r${v.rows}${v.family === "lane" && v.a === "texture" ? ".texture" : ""}`;
 }
 
@@ -225,6 +228,7 @@ function usualVariant(shape: MatmulShape, device: Choosing): Variant {
   const { lanes } = device;
   const vectors =
     layout === "nt" ? K % 4 === 0 : layout === "nn" ? K % 4 === 0 && N % 4 === 0 : M % 4 === 0 && N % 4 === 0;
+  if (vectors && M > 4 && /swiftshader/i.test(device.adapter?.architecture ?? "")) return { family: "plain" };
   if (lanes > 0 && vectors) {
     const rows = layout === "tn" ? 4 * lanes : M <= 8 ? M : nearlyBestRows(M)[0]!;
     return { family: "lane", lanes, rows, a: device.textures && paysTexture(shape) ? "texture" : "buffer" };
@@ -280,6 +284,8 @@ function kernelFor(layout: Layout, v: Variant, weight: WeightType): KernelSpec {
     case "lane":
       if (layout === "nt") return laneNt(v.lanes, v.rows, weight, v.a);
       return layout === "nn" ? laneNn(v.lanes, v.rows, v.a) : laneTn(v.lanes, v.a);
+    case "plain":
+      return plain(layout, weight);
     case "few-rows":
       return fewRows(v.rows, weight);
     case "tile":
@@ -291,6 +297,8 @@ function workgroups(v: Variant, M: number, N: number, batch: number): [number, n
   switch (v.family) {
     case "lane":
       return [Math.ceil(N / (4 * v.lanes)), Math.ceil(M / v.rows), batch];
+    case "plain":
+      return [Math.ceil(N / (4 * PLAIN_GROUP[0])), Math.ceil(M / (PLAIN_ROWS * PLAIN_GROUP[1])), batch];
     case "few-rows":
       return [Math.ceil(N / 4), Math.ceil(M / v.rows), batch];
     case "tile":
@@ -329,6 +337,9 @@ export function matmulKernels(): KernelSpec[] {
       laneTn(lanes, "buffer"),
       laneTn(lanes, "texture"),
     ]),
+    ...layouts.map((l) => plain(l, "f32")),
+    plain("nt", "f16"),
+    plain("nt", "q8"),
     ...([64, 128] as const).flatMap((size) => [
       ...layouts.map((l) => tile(l, "f32", size)),
       tile("nt", "f16", size),

@@ -94,9 +94,11 @@ export class Device {
     });
     const device = new Device(gpuDevice, adapterInfo(adapter.info), options);
     try {
-      if (device.adapter.isCpu && gpuDevice.features.has("subgroups"))
-        device.lanes = await probeLanes(device, adapter.info);
-      device.textures = device.lanes > 0 && !!gpu.wgslLanguageFeatures?.has("readonly_and_readwrite_storage_textures");
+      if (device.adapter.isCpu && gpuDevice.features.has("subgroups")) {
+        const { lanes, textures } = await probeLanes(device, adapter.info, readableTextures(gpu));
+        device.lanes = lanes;
+        device.textures = textures;
+      }
       return device;
     } catch (error) {
       device.close();
@@ -380,6 +382,10 @@ export class Device {
   private invalid(message: string): void {
     if (this.shortages.size === 0) this.fail(new ClipCapError("validation", message));
   }
+}
+
+function readableTextures(gpu: GPU): boolean {
+  return !!gpu.wgslLanguageFeatures?.has("readonly_and_readwrite_storage_textures");
 }
 
 function padTo4(bytes: Uint8Array<ArrayBufferLike>): Uint8Array<ArrayBuffer> {

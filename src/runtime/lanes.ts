@@ -1,21 +1,36 @@
 import type { Device } from "./device.js";
-import { type KernelSpec, write } from "./kernel.js";
+import { type KernelSpec, texture, write } from "./kernel.js";
 import { Program } from "./program.js";
+
+/** Lanes of a subgroup (4 or 8), 0 where the lane kernels must not be used, and whether they may read through textures. */
+export interface Lanes {
+  readonly lanes: number;
+  readonly textures: boolean;
+}
+
+const NONE: Lanes = { lanes: 0, textures: false };
+/** Columns of the matrix that is read through a texture. */
+const COLUMNS = 64;
 
 /**
  * The lane kernels (docs/facts.md 11) need a workgroup of exactly one subgroup whose lanes are numbered as the invocations.
- * Drivers may differ from what they report, so the device computes both facts and a shuffle before it is believed.
- * Returns the lanes (4 or 8), or 0 where these kernels must not be used.
+ * Drivers may differ from what they report, so the device computes both facts, a shuffle, and where `readable` says that
+ * storage textures can be read a load from one, before it is believed.
  */
-export async function probeLanes(device: Device, info: GPUAdapterInfo): Promise<number> {
+export async function probeLanes(device: Device, info: GPUAdapterInfo, readable: boolean): Promise<Lanes> {
   const lanes = info.subgroupMinSize;
-  if (lanes !== info.subgroupMaxSize || (lanes !== 4 && lanes !== 8)) return 0;
+  if (lanes !== info.subgroupMaxSize || (lanes !== 4 && lanes !== 8)) return NONE;
   const program = new Program(device, "probe lanes");
-  const out = program.persistent("out", [lanes * 4], "u32");
+  const a = program.persistent("a", [lanes, COLUMNS]);
+  const out = program.persistent("out", [lanes * 5], "u32");
+  device.write(
+    a,
+    Float32Array.from({ length: a.size }, (_, i) => i),
+  );
   program.dispatch({
-    kernel: probe(lanes),
+    kernel: probe(lanes, readable),
     label: "lanes",
-    tensors: { out },
+    tensors: { out, a },
     uniforms: { base: 0 },
     workgroups: [1, 1, 1],
   });
@@ -23,17 +38,18 @@ export async function probeLanes(device: Device, info: GPUAdapterInfo): Promise<
   program.run();
   const got = new Uint32Array(await device.read(out));
   program.destroy();
-  for (let i = 0; i < lanes; i++) {
-    const expected = [lanes, i, (i + 1) % lanes, lanes - 1];
-    if (expected.some((value, k) => got[i * 4 + k] !== value)) return 0;
-  }
-  return lanes;
+  const each = Array.from({ length: lanes }, (_, i) => i);
+  const agrees = (k: number, expected: (lane: number) => number) => each.every((i) => got[i * 5 + k] === expected(i));
+  const proved = [() => lanes, (i: number) => i, (i: number) => (i + 1) % lanes, () => lanes - 1].every((expected, k) =>
+    agrees(k, expected),
+  );
+  return proved ? { lanes, textures: readable && agrees(4, (i) => i * COLUMNS + 7) } : NONE;
 }
 
-function probe(lanes: number): KernelSpec {
+function probe(lanes: number, textures: boolean): KernelSpec {
   return {
-    name: `probe.lanes${lanes}`,
-    bindings: [write("out", "u32")],
+    name: `probe.lanes${lanes}${textures ? ".texture" : ""}`,
+    bindings: textures ? [write("out", "u32"), texture("a")] : [write("out", "u32")],
     uniforms: [["base", "u32"]],
     constants: { LANES: lanes },
     workgroup: [lanes, 1, 1],
@@ -44,10 +60,11 @@ function probe(lanes: number): KernelSpec {
   @builtin(subgroup_invocation_id) lane: u32,
   @builtin(subgroup_size) size: u32,
 ) {
-  out[local.x * 4u] = u.base + size;
-  out[local.x * 4u + 1u] = lane;
-  out[local.x * 4u + 2u] = subgroupShuffle(local.x, (lane + 1u) % LANES);
-  out[local.x * 4u + 3u] = subgroupBroadcast(local.x, LANES - 1u);
+  out[local.x * 5u] = u.base + size;
+  out[local.x * 5u + 1u] = lane;
+  out[local.x * 5u + 2u] = subgroupShuffle(local.x, (lane + 1u) % LANES);
+  out[local.x * 5u + 3u] = subgroupBroadcast(local.x, LANES - 1u);
+  out[local.x * 5u + 4u] = ${textures ? "u32(textureLoad(a, vec2u(1u, local.x)).w)" : "0u"};
 }`,
   };
 }

@@ -93,6 +93,8 @@ describe("limits and features", () => {
   });
 });
 
+const NONE = { lanes: 0, textures: false };
+
 describe("lanes", () => {
   test("are believed where the driver's subgroups behave, on CPU adapters only", () => {
     const { subgroupMinSize, subgroupMaxSize } = device.gpu.adapterInfo;
@@ -103,18 +105,26 @@ describe("lanes", () => {
 
   test("are not used where the sizes vary or are unknown to the kernels", async () => {
     const claim = (subgroupMinSize: number, subgroupMaxSize: number) =>
-      probeLanes(device, { subgroupMinSize, subgroupMaxSize } as GPUAdapterInfo);
+      probeLanes(device, { subgroupMinSize, subgroupMaxSize } as GPUAdapterInfo, true);
     const before = device.memory().used;
-    expect(await claim(4, 8)).toBe(0);
-    expect(await claim(16, 16)).toBe(0);
-    expect(await claim(32, 32)).toBe(0);
+    expect(await claim(4, 8)).toEqual(NONE);
+    expect(await claim(16, 16)).toEqual(NONE);
+    expect(await claim(32, 32)).toEqual(NONE);
     expect(device.memory().used).toBe(before);
   });
 
   test("are not used where the driver claims another size than it has", async () => {
     if (device.lanes === 0) return; // no subgroups to lie about
     const lie = device.lanes === 8 ? 4 : 8;
-    expect(await probeLanes(device, { subgroupMinSize: lie, subgroupMaxSize: lie } as GPUAdapterInfo)).toBe(0);
+    const claim = { subgroupMinSize: lie, subgroupMaxSize: lie } as GPUAdapterInfo;
+    expect(await probeLanes(device, claim, device.textures)).toEqual(NONE);
+  });
+
+  test("read through textures only where the language can", async () => {
+    if (device.lanes === 0) return; // no kernel that would
+    const { adapterInfo } = device.gpu;
+    expect(device.textures).toBe(true); // lavapipe of Mesa 25, SwiftShader
+    expect(await probeLanes(device, adapterInfo, false)).toEqual({ lanes: device.lanes, textures: false });
   });
 });
 

@@ -11,7 +11,7 @@ import { embeddingKernels } from "./embedding/embedding.js";
 import { gradNormKernels } from "./gradnorm/gradnorm.js";
 import { l2NormalizeKernels } from "./l2norm/l2norm.js";
 import { layerNormKernels } from "./layernorm/layernorm.js";
-import { matmulKernels } from "./matmul/matmul.js";
+import { matmulKernels } from "./matmul/variant.js";
 import { patchKernels } from "./patch/patch.js";
 import { rowKernels } from "./rows/rows.js";
 import { softmaxKernels } from "./softmax/softmax.js";

@@ -1,12 +1,7 @@
 import { squaredError, values } from "../bench/cases/case.js";
-import {
-  candidates,
-  type Layout,
-  type MatmulShape,
-  matmul,
-  shapeClass,
-  variantName,
-} from "../kernels/matmul/matmul.js";
+import { matmul } from "../kernels/matmul/matmul.js";
+import type { Layout } from "../kernels/matmul/matmul.wgsl.js";
+import { candidates, type MatmulShape, shapeClass, variantName } from "../kernels/matmul/variant.js";
 import type { WeightType } from "../kernels/matmul/weight.wgsl.js";
 import type { Device } from "../runtime/device.js";
 import type { TuneCase } from "./case.js";

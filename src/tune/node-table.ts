@@ -5,7 +5,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { topKernels } from "../kernels/decode/top.js";
 import { layerNormKernels } from "../kernels/layernorm/layernorm.js";
-import { matmulKernels } from "../kernels/matmul/matmul.js";
+import { matmulKernels } from "../kernels/matmul/variant.js";
 import type { AdapterInfo } from "../runtime/adapter.js";
 import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";

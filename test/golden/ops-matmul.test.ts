@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ActivationKind } from "../../src/kernels/activation/activation.wgsl.js";
-import { type Layout, matmul } from "../../src/kernels/matmul/matmul.js";
+import { matmul } from "../../src/kernels/matmul/matmul.js";
+import type { Layout } from "../../src/kernels/matmul/matmul.wgsl.js";
 import type { Device } from "../../src/runtime/device.js";
 import type { Tensor } from "../../src/runtime/tensor.js";
 import { syntheticTensor } from "../../src/weights/synthetic.js";

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MATMUL_CASES, type MatmulCase } from "../../src/kernels/matmul/matmul.cases.js";
-import { candidates, chooseVariant, matmul, type Variant, variantName } from "../../src/kernels/matmul/matmul.js";
+import { matmul } from "../../src/kernels/matmul/matmul.js";
 import { matmulBackwardRef, matmulRef } from "../../src/kernels/matmul/matmul.ref.js";
+import { candidates, chooseVariant, type Variant, variantName } from "../../src/kernels/matmul/variant.js";
 import type { Device } from "../../src/runtime/device.js";
 import { dequantizeRows, f16ToF32, f32ToF16, quantizeRows } from "../../src/weights/float.js";
 import { leaf, nmse, runGradients, runOp, split, testDevice, upload, values } from "./harness.js";

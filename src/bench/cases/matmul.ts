@@ -1,12 +1,12 @@
 import { MATMUL_BENCH } from "../../kernels/matmul/matmul.cases.js";
+import { matmul } from "../../kernels/matmul/matmul.js";
 import {
   candidates,
   chooseVariant,
   type MatmulShape,
-  matmul,
   type Variant,
   variantName,
-} from "../../kernels/matmul/matmul.js";
+} from "../../kernels/matmul/variant.js";
 import type { Device } from "../../runtime/device.js";
 import type { Program } from "../../runtime/program.js";
 import { Tensor } from "../../runtime/tensor.js";

@@ -1,5 +1,5 @@
 import type { ActivationKind } from "../activation/activation.wgsl.js";
-import type { MatmulShape } from "./matmul.js";
+import type { MatmulShape } from "./variant.js";
 
 export interface MatmulCase extends MatmulShape {
   readonly batch?: number;

@@ -1,6 +1,7 @@
 import { activationRef } from "../activation/activation.ref.js";
 import type { ActivationKind } from "../activation/activation.wgsl.js";
-import type { Layout, MatmulShape } from "./matmul.js";
+import type { Layout } from "./matmul.wgsl.js";
+import type { MatmulShape } from "./variant.js";
 
 export interface MatmulRefOptions {
   readonly batch?: number;

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { choose, sizeClass } from "../../../src/kernels/choice.js";
 import { chooseTopVariant, TOP_VARIANTS } from "../../../src/kernels/decode/top.js";
 import { layerNormClass } from "../../../src/kernels/layernorm/layernorm.js";
-import { candidates, chooseVariant, shapeClass, variantName } from "../../../src/kernels/matmul/matmul.js";
+import { candidates, chooseVariant, shapeClass, variantName } from "../../../src/kernels/matmul/variant.js";
 import { chooseRowGroup } from "../../../src/kernels/rowgroup.js";
 
 const tuned = (choices: Record<string, string>) => ({ tuned: { digest: "of a test", choices } });

@@ -91,10 +91,8 @@ function varietyTable({ systems, comparisons }: EvalResult): Html {
     )}</tbody></table></div>
 <p class="quiet key">Captions have ${systems
     .map(({ lengths: { shortest, longest } }) => `${shortest} to ${longest}`)
-    .join(
-      " and ",
-    )} words. Different words, pairs (distinct-2) and captions fall with the number of photos; their intervals come
-from halves of these, since a photo drawn twice would count as a repetition.</p>`;
+    .join(" and ")} words. Different words, pairs (distinct-2) and captions fall with the number of photos. A
+photo drawn twice would count as a repetition of theirs, so their intervals come from how many were there once and twice.</p>`;
 }
 
 function systemHeads(systems: readonly System[]): Html[] {
@@ -139,7 +137,8 @@ ${attentionFigure([...attention.values()])}
 }
 
 function range([low, high]: Interval, show: Show = thousandths): string {
-  const shown = [low, high].map((end) => (end < 0 ? `−${show(-end)}` : show(end)));
+  const plain = (end: number) => show(end).replace(" %", ""); // the number in front of the brackets has the unit
+  const shown = [low, high].map((end) => (end < 0 ? `−${plain(-end)}` : plain(end)));
   return `[${shown.join(", ")}]`;
 }
 

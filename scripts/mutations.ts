@@ -195,9 +195,12 @@ export const MUTATIONS: readonly Mutation[] = [
     ["layernorm, recorded", "columnSum(p, dy, dbias", "columnSum(p, x, dbias"],
   ]),
 
-  ...faults("kernels/matmul/lane.wgsl.ts", "gpu/matmul", "1x24x44x64", [
+  ...faults("kernels/matmul/weight.wgsl.ts", "gpu/matmul", "1x24x44x64", [
     ["matmul.nt.lane", "vec4f(t0.x, t1.x, t2.x, t3.x)", "vec4f(t0.x, t2.x, t1.x, t3.x)"],
     ["matmul.nn.lane", "column + k * 4u * n4", "column + k * n4"],
+    ["matmul.nn.plain", "weight4(at + 2u * n4)", "weight4(at + n4)"],
+  ]),
+  ...faults("kernels/matmul/lane.wgsl.ts", "gpu/matmul", "1x24x44x64", [
     ["matmul.nn.lane", "tile[${first}u + l] = sum", "tile[l] = sum"],
     ["matmul.tn.lane", "fma(vec4f(s1.${row}), b1", "fma(vec4f(-s1.${row}), b1"],
     ["matmul.tn.lane", "rowOfA(group.z * u.K + k${q}, m4)", "rowOfA(group.z * u.K + k${q}, n4)"],
@@ -210,8 +213,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   ]),
   ...faults("kernels/matmul/plain.wgsl.ts", "gpu/matmul", "1x24x44x64", [
-    ["matmul.nn.plain", "weight4(at + 2u * n4)", "weight4(at + n4)"],
-    ["matmul.nt.plain", "vec4f(t0.x, t1.x, t2.x, t3.x)", "vec4f(t0.x, t2.x, t1.x, t3.x)"],
+    ["matmul.nt.plain", "x${i}.y * b1 + x${i}.z * b2", "x${i}.z * b1 + x${i}.y * b2"],
     ["matmul.tn.plain", "a[a${q} + k * m4]", "a[a${q} + k * n4]"],
   ]),
   ...faults("kernels/matmul/tile.wgsl.ts", "gpu/matmul", "1x24x44x64", [

@@ -22,8 +22,17 @@ export interface DeviceLimits {
 
 export function adapterInfo(info: GPUAdapterInfo): AdapterInfo {
   const { vendor, architecture, device, description } = info;
-  const isCpu = info.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader/i.test(`${architecture} ${description}`);
+  const isCpu =
+    info.isFallbackAdapter || isSwiftShader(info) || /llvmpipe|lavapipe/i.test(`${architecture} ${description}`);
   return { vendor, architecture, device, description, isCpu };
+}
+
+/** Chromium's own software rasteriser. */
+export function isSwiftShader({
+  architecture,
+  description,
+}: Pick<AdapterInfo, "architecture" | "description">): boolean {
+  return /swiftshader/i.test(`${architecture} ${description}`);
 }
 
 export function deviceLimits(limits: GPUSupportedLimits): DeviceLimits {

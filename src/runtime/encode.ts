@@ -24,15 +24,30 @@ export function encodeDispatches(
   dispatches: readonly Encoded[],
   timestamps?: GPUComputePassTimestampWrites,
 ): void {
-  const ends = dispatches.flatMap(({ copy }, i) => (copy && i > 0 ? [i] : []));
-  let start = 0;
-  for (const [i, end] of [...ends, dispatches.length].entries()) {
-    const copy = dispatches[start]?.copy;
-    if (copy) encoder.copyBufferToTexture(copy.from, copy.to, copy.size);
-    const timestampWrites = timestamps && partOf(timestamps, i === 0, i === ends.length);
-    encodePass(encoder, { label, timestampWrites }, dispatches, start, end);
-    start = end;
+  const last =
+    timestamps &&
+    Math.max(
+      0,
+      dispatches.findLastIndex(({ copy }) => copy),
+    );
+  let pass: GPUComputePassEncoder | undefined;
+  let current: GPUComputePipeline | undefined;
+  for (let i = 0; i < dispatches.length; i++) {
+    const { pipeline, bindGroup, workgroups, copy } = dispatches[i]!;
+    if (!pass || copy) {
+      pass?.end();
+      if (copy) encoder.copyBufferToTexture(copy.from, copy.to, copy.size);
+      pass = encoder.beginComputePass({
+        label,
+        timestampWrites: timestamps && partOf(timestamps, i === 0, i === last),
+      });
+      current = undefined;
+    }
+    if (pipeline !== current) pass.setPipeline((current = pipeline));
+    pass.setBindGroup(0, bindGroup);
+    pass.dispatchWorkgroups(...workgroups);
   }
+  pass?.end();
 }
 
 function partOf(
@@ -42,22 +57,4 @@ function partOf(
 ): GPUComputePassTimestampWrites | undefined {
   if (!first && !last) return undefined;
   return { querySet, ...(first && { beginningOfPassWriteIndex }), ...(last && { endOfPassWriteIndex }) };
-}
-
-function encodePass(
-  encoder: GPUCommandEncoder,
-  descriptor: GPUComputePassDescriptor,
-  dispatches: readonly Encoded[],
-  start: number,
-  end: number,
-): void {
-  const pass = encoder.beginComputePass(descriptor);
-  let current: GPUComputePipeline | undefined;
-  for (let i = start; i < end; i++) {
-    const { pipeline, bindGroup, workgroups } = dispatches[i]!;
-    if (pipeline !== current) pass.setPipeline((current = pipeline));
-    pass.setBindGroup(0, bindGroup);
-    pass.dispatchWorkgroups(...workgroups);
-  }
-  pass.end();
 }

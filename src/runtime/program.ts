@@ -169,11 +169,12 @@ export class Program {
       this.takeMemory(plan.arenas, textureSize(copies.filter((t) => t !== undefined)), options.arenas);
       this.uniforms = new Uniforms(this.device, this.label, this.dispatches);
       const compiled = await this.device.wait(Promise.all(kernels));
+      const view = this.texture?.createView({ label: `${this.label}.texture` });
       this.encoded = this.dispatches.map((d, i) => {
         const { pipeline, layout } = compiled[i]!;
         const matrix = copies[i];
         const copy = matrix && copyTo(this.texture!, matrix, this.place(matrix));
-        return { pipeline, bindGroup: this.bind(d, layout, i), workgroups: d.workgroups, copy };
+        return { pipeline, bindGroup: this.bind(d, layout, i, view), workgroups: d.workgroups, copy };
       });
       await this.device.settle();
       this.device.recorder?.compiled(this, start);
@@ -304,10 +305,10 @@ export class Program {
     return pairs;
   }
 
-  private bind(d: Dispatch, layout: GPUBindGroupLayout, index: number): GPUBindGroup {
+  private bind(d: Dispatch, layout: GPUBindGroupLayout, index: number, view: GPUTextureView | undefined): GPUBindGroup {
     const { device } = this;
     const bound = d.kernel.bindings.map(({ name, access }) =>
-      access === "texture" ? this.texture!.createView() : this.place(d.tensors[name]!),
+      access === "texture" ? view! : this.place(d.tensors[name]!),
     );
     const entries = [this.uniforms!.place(index), ...bound].map((resource, binding) => ({ binding, resource }));
     device.counters.bindGroups++;

@@ -1,6 +1,6 @@
 import type { KernelSpec } from "../../runtime/kernel.js";
 import { K_RANGE, matmulKernel } from "./matmul.wgsl.js";
-import type { WeightType } from "./weight.wgsl.js";
+import { FOUR_COLUMNS, type WeightType } from "./weight.wgsl.js";
 
 /*
  * Lane kernels, for CPU adapters: a workgroup is one subgroup, a lane owns 4 columns of R rows in registers; no shared
@@ -12,7 +12,7 @@ import type { WeightType } from "./weight.wgsl.js";
  */
 
 /** Where the kernel finds A. */
-export type Activations = "buffer" | "texture";
+export type SourceOfA = "buffer" | "texture";
 
 const SUFFIX = { buffer: "", texture: ".texture" } as const;
 const ACCESS = { buffer: "vector", texture: "texture" } as const;
@@ -47,50 +47,20 @@ const TAIL = /* wgsl */ `
 }
 `;
 
-/** Weights [N,K]: a lane reads 4 steps of K of its 4 columns and turns the square in registers, which is only naming. */
-export function laneNt(lanes: number, rows: number, weight: WeightType, a: Activations): KernelSpec {
-  return laneRows("nt", lanes, rows, weight, a, {
-    before: /* wgsl */ `
-  let last = u.N - 1u;
-  let row = vec4u(min(n, last), min(n + 1u, last), min(n + 2u, last), min(n + 3u, last)) * k4 + bBase;`,
-    load: /* wgsl */ `
-    let t0 = weight4(row.x + k);
-    let t1 = weight4(row.y + k);
-    let t2 = weight4(row.z + k);
-    let t3 = weight4(row.w + k);
-    let b0 = vec4f(t0.x, t1.x, t2.x, t3.x);
-    let b1 = vec4f(t0.y, t1.y, t2.y, t3.y);
-    let b2 = vec4f(t0.z, t1.z, t2.z, t3.z);
-    let b3 = vec4f(t0.w, t1.w, t2.w, t3.w);`,
-  });
+export function laneNt(lanes: number, rows: number, weight: WeightType, a: SourceOfA): KernelSpec {
+  return laneRows("nt", lanes, rows, weight, a);
 }
 
-export function laneNn(lanes: number, rows: number, a: Activations): KernelSpec {
-  return laneRows("nn", lanes, rows, "f32", a, {
-    before: /* wgsl */ `
-  let n4 = u.N / 4u;
-  let column = bBase + min(n / 4u, n4 - 1u);`,
-    load: /* wgsl */ `
-    let at = column + k * 4u * n4;
-    let b0 = weight4(at);
-    let b1 = weight4(at + n4);
-    let b2 = weight4(at + 2u * n4);
-    let b3 = weight4(at + 3u * n4);`,
-  });
+export function laneNn(lanes: number, rows: number, a: SourceOfA): KernelSpec {
+  return laneRows("nn", lanes, rows, "f32", a);
 }
 
 /**
  * A [M,K]: a lane holds 4 steps of K of every LANES-th row, so one load of A serves LANES rows. Those rows are a chunk,
  * and chunks are written out, because lavapipe unrolls no loop (nor nest of loops) of more than 32 turns.
  */
-function laneRows(
-  layout: "nn" | "nt",
-  lanes: number,
-  rows: number,
-  weight: WeightType,
-  a: Activations,
-  b: { readonly before: string; readonly load: string },
-): KernelSpec {
+function laneRows(layout: "nn" | "nt", lanes: number, rows: number, weight: WeightType, a: SourceOfA): KernelSpec {
+  const b = FOUR_COLUMNS[layout];
   const firsts = Array.from({ length: Math.ceil(rows / lanes) }, (_, c) => c * lanes);
   const chunks = (code: (c: number, first: number, size: number) => string) =>
     firsts.map((first, c) => code(c, first, Math.min(lanes, rows - first))).join("");
@@ -132,7 +102,7 @@ export function kRanges(K: number): { readonly kStart: number; readonly kEnd: nu
 }
 
 /** A [K,M]: a lane holds 4 consecutive rows of A at each step of K, so one load of A serves 4 * LANES rows. */
-export function laneTn(lanes: number, a: Activations): KernelSpec {
+export function laneTn(lanes: number, a: SourceOfA): KernelSpec {
   const steps = [0, 1, 2, 3];
   const load = (q: number) => /* wgsl */ `
     let k${q} = min(k + ${q}u, u.kEnd - 1u);

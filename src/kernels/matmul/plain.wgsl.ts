@@ -1,6 +1,6 @@
 import type { KernelSpec } from "../../runtime/kernel.js";
 import { type Layout, matmulKernel } from "./matmul.wgsl.js";
-import type { WeightType } from "./weight.wgsl.js";
+import { FOUR_COLUMNS, type WeightType } from "./weight.wgsl.js";
 
 /** Rows of the output that a thread computes, 4 columns wide; measured on SwiftShader: 4, 8, 12 rows 17, 14.5, 16 ms. */
 export const PLAIN_ROWS = 8;
@@ -24,8 +24,6 @@ export function plain(layout: Layout, weight: WeightType): KernelSpec {
   let row0 = thread.y * ROWS;
   if (n >= u.N || row0 >= u.M) { return; }
   let k4 = u.K / 4u;
-  let m4 = u.M / 4u;
-  let n4 = u.N / 4u;
   let aBase = thread.z * (u.aBatch / 4u);
   let bBase = thread.z * (u.bBatch / 4u);
   ${rows.map((i) => `var s${i}: vec4f;`).join(" ")}
@@ -41,31 +39,10 @@ ${layout === "tn" ? stepsOfK(rows) : vectorsOfK(layout, rows)}
 
 /** A [M,K]: four steps of K at a time. */
 function vectorsOfK(layout: "nn" | "nt", rows: readonly number[]): string {
-  const before =
-    layout === "nt"
-      ? `let last = u.N - 1u;
-  let row = vec4u(n, min(n + 1u, last), min(n + 2u, last), min(n + 3u, last)) * k4 + bBase;`
-      : "let column = bBase + n / 4u;";
-  const load =
-    layout === "nt"
-      ? `let t0 = weight4(row.x + k);
-    let t1 = weight4(row.y + k);
-    let t2 = weight4(row.z + k);
-    let t3 = weight4(row.w + k);
-    let b0 = vec4f(t0.x, t1.x, t2.x, t3.x);
-    let b1 = vec4f(t0.y, t1.y, t2.y, t3.y);
-    let b2 = vec4f(t0.z, t1.z, t2.z, t3.z);
-    let b3 = vec4f(t0.w, t1.w, t2.w, t3.w);`
-      : `let at = column + k * 4u * n4;
-    let b0 = weight4(at);
-    let b1 = weight4(at + n4);
-    let b2 = weight4(at + 2u * n4);
-    let b3 = weight4(at + 3u * n4);`;
-  return `
-  ${before}
+  const b = FOUR_COLUMNS[layout];
+  return `${b.before}
   ${rows.map((i) => `let a${i} = aBase + min(row0 + ${i}u, u.M - 1u) * k4;`).join("\n  ")}
-  for (var k = 0u; k < k4; k++) {
-    ${load}
+  for (var k = 0u; k < k4; k++) {${b.load}
     ${rows.map((i) => `let x${i} = a[a${i} + k];\n    s${i} += x${i}.x * b0 + x${i}.y * b1 + x${i}.z * b2 + x${i}.w * b3;`).join("\n    ")}
   }`;
 }
@@ -74,6 +51,8 @@ function vectorsOfK(layout: "nn" | "nt", rows: readonly number[]): string {
 function stepsOfK(rows: readonly number[]): string {
   const quarters = rows.filter((i) => i % 4 === 0).map((i) => i / 4);
   return `
+  let m4 = u.M / 4u;
+  let n4 = u.N / 4u;
   ${quarters.map((q) => `let a${q} = aBase + min(row0 / 4u + ${q}u, m4 - 1u);`).join("\n  ")}
   for (var k = 0u; k < u.K; k++) {
     let b = weight4(bBase + k * n4 + n / 4u);

@@ -1,8 +1,9 @@
+import { isSwiftShader } from "../../runtime/adapter.js";
 import type { Device } from "../../runtime/device.js";
 import type { KernelSpec } from "../../runtime/kernel.js";
 import { fitsTexture } from "../../runtime/texture.js";
 import { choose, sizeClass, type Tunable } from "../choice.js";
-import { type Activations, laneNn, laneNt, laneTn } from "./lane.wgsl.js";
+import { laneNn, laneNt, laneTn, type SourceOfA } from "./lane.wgsl.js";
 import { fewRows, type Layout } from "./matmul.wgsl.js";
 import { PLAIN_GROUP, PLAIN_ROWS, plain } from "./plain.wgsl.js";
 import { type TileSize, tile } from "./tile.wgsl.js";
@@ -10,7 +11,7 @@ import type { WeightType } from "./weight.wgsl.js";
 
 /** A kernel and the output tile that one workgroup of it computes. */
 export type Variant =
-  | { readonly family: "lane"; readonly lanes: number; readonly rows: number; readonly a: Activations }
+  | { readonly family: "lane"; readonly lanes: number; readonly rows: number; readonly a: SourceOfA }
   | { readonly family: "plain" }
   | { readonly family: "tile"; readonly size: TileSize }
   | { readonly family: "few-rows"; readonly rows: number };
@@ -66,7 +67,7 @@ function usualVariant(shape: MatmulShape, device: Choosing): Variant {
   const { lanes } = device;
   const vectors =
     layout === "nt" ? K % 4 === 0 : layout === "nn" ? K % 4 === 0 && N % 4 === 0 : M % 4 === 0 && N % 4 === 0;
-  if (vectors && M > 4 && /swiftshader/i.test(device.adapter?.architecture ?? "")) return { family: "plain" };
+  if (vectors && M > 4 && device.adapter && isSwiftShader(device.adapter)) return { family: "plain" };
   if (lanes > 0 && vectors) {
     const rows = layout === "tn" ? 4 * lanes : M <= 8 ? M : nearlyBestRows(M)[0]!;
     return { family: "lane", lanes, rows, a: device.textures && paysTexture(shape) ? "texture" : "buffer" };

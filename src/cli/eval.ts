@@ -161,7 +161,7 @@ async function measure(
     set,
     leftOut: images.filter((image) => !readable.includes(image)).map(({ id }) => id),
     systems,
-    comparisons: systems.slice(1).map((system) => compareSystems(systems[0]!, system, set.training)),
+    comparisons: systems.slice(1).map((system) => compareSystems(systems[0]!, system)),
     retrieval: options.retrieval && clip ? retrieve(clip.images, clip.references) : undefined,
   };
   const attention = await attentionOf(job, result, described[0]!);

@@ -6,13 +6,21 @@ import {
   comparePaired,
   type Difference,
   type Interval,
+  mean,
 } from "../metrics/bootstrap.js";
 import { clipScore, refClipScore } from "../metrics/clip-score.js";
 import { type Lengths, lengths } from "../metrics/diversity.js";
 import { type Evaluation, evaluate } from "../metrics/evaluate.js";
 import { listMetrics, METRIC_NAMES } from "../metrics/per-metric.js";
 import { ptbTokenize } from "../metrics/ptb.js";
-import { compareVariety, type Variety, variety, varietyIntervals } from "../metrics/variety.js";
+import {
+  compareVariety,
+  type DescribedVariety,
+  describeVariety,
+  type Variety,
+  variety,
+  varietyIntervals,
+} from "../metrics/variety.js";
 
 /** The images that systems are scored on, and what people said of them. */
 export interface TestSet {
@@ -41,11 +49,13 @@ export interface System {
   readonly name: string;
   /** By image. */
   readonly captions: readonly string[];
-  /** Their Treebank tokens. */
-  readonly tokens: readonly string[];
   readonly metrics: readonly Metric[];
   readonly evaluation: Evaluation;
-  readonly variety: { readonly value: Variety<number>; readonly ci95: Variety<Interval> };
+  readonly variety: {
+    readonly value: Variety<number>;
+    readonly ci95: Variety<Interval>;
+    readonly described: DescribedVariety;
+  };
   readonly lengths: Lengths;
 }
 
@@ -90,13 +100,13 @@ export function scoreSystem(
     ci95: intervals[i]!,
     perImage: perImage.map((scores) => scores[i]!),
   }));
+  const described = describeVariety(tokens, set.training);
   return {
     name,
     captions,
-    tokens,
     metrics: [...texts, ...clipMetrics(set.clip, vectors)],
     evaluation,
-    variety: { value: variety(tokens, set.training), ci95: varietyIntervals(tokens, set.training) },
+    variety: { value: variety(described), ci95: varietyIntervals(described), described },
     lengths: lengths(tokens),
   };
 }
@@ -116,15 +126,12 @@ function clipMetrics(clip: TestSet["clip"], vectors: readonly Float32Array[] | u
   ];
 }
 
-/** The second system minus the first. @param training as in the set that both were scored on */
-export function compareSystems(first: System, second: System, training?: readonly string[]): Comparison {
+/** The second system minus the first. */
+export function compareSystems(first: System, second: System): Comparison {
   const texts = listMetrics(comparePaired(first.evaluation, second.evaluation));
   const others = first.metrics.slice(texts.length).map(({ perImage }, i) => {
     return compareMeans(perImage, second.metrics[texts.length + i]!.perImage);
   });
-  return { metrics: [...texts, ...others], variety: compareVariety(first.tokens, second.tokens, training) };
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+  const variety = compareVariety(first.variety.described, second.variety.described);
+  return { metrics: [...texts, ...others], variety };
 }

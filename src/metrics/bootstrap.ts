@@ -89,7 +89,7 @@ function resampledMeans(scores: readonly number[], options: BootstrapOptions): F
   return Float64Array.from(means);
 }
 
-function mean(values: readonly number[]): number {
+export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 

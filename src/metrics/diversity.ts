@@ -20,20 +20,34 @@ export interface Lengths {
   readonly longest: number;
 }
 
-/** Variety of a system's captions; texts are tokenised, at least one. It falls with their number: compare equal sets. */
-export function diversity(captions: readonly string[]): Diversity {
-  const words = captions.map(splitWords);
-  const single = words.flat();
-  const pairs = words.flatMap((own) => own.slice(1).map((word, i) => `${own[i]} ${word}`));
+/** What a set of captions can repeat: all its words, pairs of neighbouring words, and captions, in order. */
+export interface Things {
+  readonly words: readonly string[];
+  readonly pairs: readonly string[];
+  readonly captions: readonly string[];
+}
+
+export function thingsOf(captions: readonly string[]): Things {
+  const lists = captions.map(splitWords);
   return {
-    vocabulary: new Set(single).size,
-    distinctCaptions: new Set(words.map((own) => own.join(" "))).size / captions.length,
-    distinct: [distinctShare(single), distinctShare(pairs)],
+    words: lists.flat(),
+    pairs: lists.flatMap((own) => own.slice(1).map((word, i) => `${own[i]} ${word}`)),
+    captions: lists.map((own) => own.join(" ")),
   };
 }
 
-function distinctShare(grams: readonly string[]): number {
-  return grams.length === 0 ? 0 : new Set(grams).size / grams.length;
+/** Variety of a system's captions; texts are tokenised, at least one. It falls with their number: compare equal sets. */
+export function diversity(captions: readonly string[]): Diversity {
+  const { words, pairs, captions: whole } = thingsOf(captions);
+  return {
+    vocabulary: new Set(words).size,
+    distinctCaptions: distinctShare(whole),
+    distinct: [distinctShare(words), distinctShare(pairs)],
+  };
+}
+
+function distinctShare(things: readonly string[]): number {
+  return things.length === 0 ? 0 : new Set(things).size / things.length;
 }
 
 /** Share of captions that are in no caption of the training set word for word; both tokenised, at least one candidate. */

@@ -18,4 +18,11 @@ export type { CaptionItem } from "./item.js";
 export { listMetrics, METRIC_NAMES, type PerMetric, perMetric } from "./per-metric.js";
 export { ptbTokenize } from "./ptb.js";
 export { rougeL } from "./rouge.js";
-export { compareVariety, type Variety, variety, varietyIntervals } from "./variety.js";
+export {
+  compareVariety,
+  type DescribedVariety,
+  describeVariety,
+  type Variety,
+  variety,
+  varietyIntervals,
+} from "./variety.js";

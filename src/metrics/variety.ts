@@ -1,6 +1,13 @@
 /** Variety of a system's captions as named numbers, each with its interval, and beside another system's. */
-import { type BootstrapOptions, bootstrapMean, compareMeans, type Difference, type Interval } from "./bootstrap.js";
-import { novelty } from "./diversity.js";
+import {
+  type BootstrapOptions,
+  bootstrapMean,
+  compareMeans,
+  type Difference,
+  type Interval,
+  mean,
+} from "./bootstrap.js";
+import { novelty, thingsOf } from "./diversity.js";
 import { splitWords } from "./grams.js";
 
 /** Each is one number of a set of captions; `novel` only where the captions of a training set are known. */
@@ -27,10 +34,12 @@ interface Estimate {
   readonly most: number;
 }
 
-interface Described {
+/** What the variety of a system's captions is told from; made once by `describeVariety`. */
+export interface DescribedVariety {
   readonly counted: Pick<Variety<Estimate>, Counted>;
   /** By image. */
   readonly words: readonly number[];
+  /** By image: 1 where the caption is new, else 0. */
   readonly novel: readonly number[] | undefined;
 }
 
@@ -39,18 +48,40 @@ type Counted = "vocabulary" | "distinctCaptions" | "distinct1" | "distinct2";
 /** Ends of the middle 95 % of a normal distribution, in standard deviations. */
 const Z95 = 1.959964;
 
+/** @param captions tokenised, at least one, as are those of the training set, where there is one */
+export function describeVariety(captions: readonly string[], training?: Iterable<string>): DescribedVariety {
+  const { words, pairs, captions: whole } = thingsOf(captions);
+  const vocabulary = differentThings(words);
+  const share = ({ value, deviation, most }: Estimate): Estimate => {
+    const all = Math.max(1, most);
+    return { value: value / all, deviation: deviation / all, most: 1 };
+  };
+  return {
+    counted: {
+      vocabulary: { ...vocabulary, most: Number.POSITIVE_INFINITY },
+      distinctCaptions: share(differentThings(whole)),
+      distinct1: share(vocabulary),
+      distinct2: share(differentThings(pairs)),
+    },
+    words: captions.map((caption) => splitWords(caption).length),
+    novel: training && novelty(captions, training),
+  };
+}
+
+/** The numbers themselves. */
+export function variety({ counted, words, novel }: DescribedVariety): Variety<number> {
+  return { ...eachCount((name) => counted[name].value), ...(novel && { novel: mean(novel) }), words: mean(words) };
+}
+
 /**
  * 95 % intervals over sets of as many images. Those of `novel` and `words` come from the bootstrap. Different things cannot be
  * resampled: a caption drawn twice would count as one that the system repeats. Their deviation is that of drawing from the
  * captions' own distribution with what they have not shown yet; see `differentThings`.
- * @param captions tokenised, at least one, as `training`
  */
 export function varietyIntervals(
-  captions: readonly string[],
-  training?: Iterable<string>,
+  { counted, words, novel }: DescribedVariety,
   options: BootstrapOptions = {},
 ): Variety<Interval> {
-  const { counted, words, novel } = describe(captions, training);
   return {
     ...eachCount((name): Interval => {
       const { value, deviation, most } = counted[name];
@@ -61,33 +92,27 @@ export function varietyIntervals(
   };
 }
 
-/** The numbers themselves; see `varietyIntervals`. */
-export function variety(captions: readonly string[], training?: Iterable<string>): Variety<number> {
-  const { counted, words, novel } = describe(captions, training);
-  return { ...eachCount((name) => counted[name].value), ...(novel && { novel: mean(novel) }), words: mean(words) };
-}
-
 /**
- * The second system minus the first, both in the same order of images. `novel` and `words` are paired; differences of counts
- * of different things have the deviations of both systems, which is too wide where they say like things of the same image.
+ * The second system minus the first, both in the same order of images. `novel` and `words` are paired. Counts of different
+ * things are told apart by the deviations of both systems, as if they saw other images: too careful where they say like things
+ * of the same image, too bold for pairs of words, which overlap (13 of 100 like systems had p < 0.05).
  * @throws ClipCapError `bad-input` where their numbers of captions differ.
  */
 export function compareVariety(
-  first: readonly string[],
-  second: readonly string[],
-  training?: readonly string[],
+  first: DescribedVariety,
+  second: DescribedVariety,
   options: BootstrapOptions = {},
 ): Variety<Difference> {
-  const [a, b] = [describe(first, training), describe(second, training)];
-  const words = compareMeans(a.words, b.words, options);
+  const words = compareMeans(first.words, second.words, options);
   return {
     ...eachCount((name): Difference => {
-      const difference = b.counted[name].value - a.counted[name].value;
-      const deviation = Math.hypot(a.counted[name].deviation, b.counted[name].deviation);
+      const [a, b] = [first.counted[name], second.counted[name]];
+      const difference = b.value - a.value;
+      const deviation = Math.hypot(a.deviation, b.deviation);
       const p = difference === 0 ? 1 : twoSidedNormal(difference / deviation);
       return { difference, ci95: [difference - Z95 * deviation, difference + Z95 * deviation], p };
     }),
-    ...(a.novel && b.novel && { novel: compareMeans(a.novel, b.novel, options) }),
+    ...(first.novel && second.novel && { novel: compareMeans(first.novel, second.novel, options) }),
     words,
   };
 }
@@ -101,27 +126,6 @@ function eachCount<T>(of: (name: Counted) => T): Record<Counted, T> {
   };
 }
 
-function describe(captions: readonly string[], training: Iterable<string> | undefined): Described {
-  const own = captions.map(splitWords);
-  const words = differentThings(own.flat());
-  const pairs = differentThings(own.flatMap((list) => list.slice(1).map((word, i) => `${list[i]} ${word}`)));
-  const whole = differentThings(own.map((list) => list.join(" ")));
-  const share = ({ value, deviation, most }: Estimate): Estimate => {
-    const all = Math.max(1, most);
-    return { value: value / all, deviation: deviation / all, most: 1 };
-  };
-  return {
-    counted: {
-      vocabulary: { ...words, most: Number.POSITIVE_INFINITY },
-      distinctCaptions: share(whole),
-      distinct1: share(words),
-      distinct2: share(pairs),
-    },
-    words: own.map((list) => list.length),
-    novel: training && novelty(captions, training),
-  };
-}
-
 /**
  * Counts different things and estimates the variance of that count: with things i drawn n times with probabilities p_i it is
  * sum q_i (1 - q_i) - n (sum p_i q_i)^2, where q_i = (1 - p_i)^n is the chance of not being drawn. The p_i are those of Chao
@@ -132,6 +136,7 @@ function differentThings(things: readonly string[]): Estimate {
   const counts = new Map<string, number>();
   for (const thing of things) counts.set(thing, (counts.get(thing) ?? 0) + 1);
   const n = things.length;
+  if (n === 0) return { value: 0, deviation: 0, most: 0 };
   const [once, twice] = [1, 2].map((k) => [...counts.values()].filter((count) => count === k).length) as [
     number,
     number,
@@ -150,10 +155,6 @@ function differentThings(things: readonly string[]): Estimate {
   for (const { share, absent } of shares) add(share * Math.max(0, 1 - rate * absent), 1);
   if (unseen > 0) add(missing / unseen, unseen);
   return { value: counts.size, deviation: Math.sqrt(Math.max(0, spread - n * draws ** 2)), most: n };
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /** How often a standard normal number is farther from 0 (Abramowitz and Stegun 7.1.26; within 2e-7). */

@@ -48,7 +48,7 @@ async function writePage(name: string): Promise<string> {
     set,
     leftOut: [ATTACK],
     systems,
-    comparisons: [compareSystems(systems[0]!, systems[1]!, set.training)],
+    comparisons: [compareSystems(systems[0]!, systems[1]!)],
     retrieval: undefined,
   };
   const out = join(folder, name);

@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { compareVariety, type Variety, variety, varietyIntervals } from "../../src/metrics/variety.js";
+import * as library from "../../src/metrics/variety.js";
+
+type Options = Parameters<typeof library.varietyIntervals>[1];
+const { describeVariety } = library;
+const variety = (own: readonly string[], training?: readonly string[]) =>
+  library.variety(describeVariety(own, training));
+const varietyIntervals = (own: readonly string[], training?: readonly string[], options?: Options) =>
+  library.varietyIntervals(describeVariety(own, training), options);
+const compareVariety = (a: readonly string[], b: readonly string[], training?: readonly string[], options?: Options) =>
+  library.compareVariety(describeVariety(a, training), describeVariety(b, training), options);
 
 /** Numbers in [0, 1), of a linear congruence; the library's own generator stays out of its test. */
 function uniform(seed: number): () => number {
@@ -68,7 +77,7 @@ describe("two systems", () => {
   const differences = (
     first: readonly string[],
     second: readonly string[],
-  ): Variety<{ p: number; difference: number }> => compareVariety(first, second, TRAINING);
+  ): library.Variety<{ p: number; difference: number }> => compareVariety(first, second, TRAINING);
 
   it("that say the same do not differ, and one that repeats itself does", () => {
     const own = captions(200, 1);

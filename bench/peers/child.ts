@@ -15,10 +15,10 @@ export function inNode(name: string, library: string): Contestant {
   return { name, open: () => Child.open(name, process.execPath, ["--import", "tsx", path("serve.ts"), library]) };
 }
 
-export const TORCH: Contestant = {
-  name: "torch cpu",
-  open: () => Child.open("torch cpu", "python3", [path("torch_peer.py")]),
-};
+export function torch(device: "cpu" | "cuda"): Contestant {
+  const name = `torch ${device}`;
+  return { name, open: () => Child.open(name, "python3", [path("torch_peer.py"), device]) };
+}
 
 /** Lines of what a process printed last that are kept, to say why it ended. */
 const KEPT_LINES = 20;

@@ -11,7 +11,7 @@ import { openDevice } from "../../src/node.js";
 import type { Device } from "../../src/runtime/device.js";
 import { printTable, save } from "../report.js";
 import { BROWSER_CASES, CASES, shapeOf } from "./cases.js";
-import { inNode, TORCH } from "./child.js";
+import { inNode, torch } from "./child.js";
 import { type Absence, type Comparison, compareAll, type Turns } from "./compare.js";
 import type { Contestant } from "./peer.js";
 import { openSite } from "./tab.js";
@@ -49,7 +49,8 @@ async function node(): Promise<Place> {
       inNode("onnxruntime cpu", "ort-cpu"),
       inNode("tfjs-webgpu", "tfjs"),
       inNode("jax-js", "jax"),
-      TORCH,
+      torch("cpu"),
+      torch("cuda"),
     ],
     close: () => device.close(),
   };

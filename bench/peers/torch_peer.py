@@ -1,4 +1,4 @@
-"""PyTorch on the CPU: the requests and answers of serve.ts, the cases and values of cases.ts."""
+"""PyTorch on the device that the argument names, cpu or cuda: requests and answers of serve.ts, cases of cases.ts."""
 
 import base64
 import json
@@ -8,14 +8,21 @@ import resource
 import sys
 import time
 
+
+def absent(reason):
+    os.write(3, (json.dumps({"type": "failed", "reason": reason}) + "\n").encode())
+    sys.exit(0)
+
+
 try:
     import torch
     import torch.nn.functional as F
 except ImportError as missing:
-    reason = f"python3 has no PyTorch ({missing}); python3 -m pip install torch, or apt install python3-torch"
-    os.write(3, (json.dumps({"type": "failed", "reason": reason}) + "\n").encode())
-    sys.exit(0)
+    absent(f"python3 has no PyTorch ({missing}); python3 -m pip install torch, or apt install python3-torch")
+if sys.argv[1] == "cuda" and not torch.cuda.is_available():
+    absent(f"PyTorch {torch.__version__} finds no CUDA device")
 
+DEVICE = torch.device(sys.argv[1])
 SEED, C, H, EPS = 1, 768, 12, 1e-5
 GPT2_LAYERS, VOCAB = 12, 50257
 K, CLIP_LENGTH, CLIP_WIDTH, MAPPER_LAYERS, MAPPER_HEADS = 10, 10, 512, 8, 8
@@ -58,7 +65,7 @@ def hash32(name, count):
 
 def synthetic(name, shape, std, offset=0.0):
     u = 2 * hash32(name, math.prod(shape)).double() / 4294967296 - 1
-    return (offset + u * math.sqrt(3) * std).float().reshape(shape)
+    return (offset + u * math.sqrt(3) * std).float().reshape(shape).to(DEVICE)
 
 
 def block_weights(layer=0):
@@ -91,7 +98,7 @@ def plain_attention(q, k, v, is_causal):
     scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
     if is_causal:
         T = q.shape[-2]
-        scores = scores.masked_fill(torch.ones(T, T, dtype=torch.bool).triu(1), -math.inf)
+        scores = scores.masked_fill(torch.ones(T, T, dtype=torch.bool, device=DEVICE).triu(1), -math.inf)
     return scores.softmax(-1) @ v
 
 
@@ -143,12 +150,17 @@ def caption_step(B, T):
         return F.layer_norm(labelled, [C], *final, EPS) @ wte.T
 
     parameters = [weight, bias, prefix_const, *(p for w in mapper for p in w.values())]
-    clip = synthetic("clip", [B, CLIP_WIDTH], 0.5)
+    clip = host_input("clip", [B, CLIP_WIDTH], 0.5)
     return training_step(parameters, logits, clip, targets_of(B * T, VOCAB))
 
 
 def targets_of(rows, classes):
-    return hash32("targets", rows) % classes
+    return (hash32("targets", rows) % classes).to(DEVICE)
+
+
+def host_input(name, shape, std):
+    """Calls take it to the device each time, as they bring the result back: both count."""
+    return synthetic(name, shape, std).cpu()
 
 
 def training_step(parameters, logits_of, x, targets):
@@ -158,10 +170,10 @@ def training_step(parameters, logits_of, x, targets):
 
     def call():
         adam.zero_grad()
-        loss = F.cross_entropy(logits_of(x), targets)
+        loss = F.cross_entropy(logits_of(x.to(DEVICE)), targets)
         loss.backward()
         adam.step()
-        return loss.detach().reshape(1)
+        return loss.detach().reshape(1).cpu()
 
     return call
 
@@ -169,7 +181,7 @@ def training_step(parameters, logits_of, x, targets):
 def without_gradient(compute, x):
     def call():
         with torch.no_grad():
-            return compute(x)
+            return compute(x.to(DEVICE)).cpu()
 
     return call
 
@@ -178,27 +190,27 @@ def prepare(c):
     kind = c["type"]
     if kind == "matmul":
         w = synthetic("w", [c["K"], c["N"]], 0.02)
-        return without_gradient(lambda x: x @ w, synthetic("x", [c["M"], c["K"]], 1))
+        return without_gradient(lambda x: x @ w, host_input("x", [c["M"], c["K"]], 1))
     if kind == "layernorm":
         columns = c["columns"]
         scale, shift = synthetic("ln.weight", [columns], 0.1, 1.0), synthetic("ln.bias", [columns], 0.01)
-        x = synthetic("x", [c["rows"], columns], 1)
+        x = host_input("x", [c["rows"], columns], 1)
         return without_gradient(lambda x: F.layer_norm(x, [columns], scale, shift, EPS), x)
     if kind == "softmax":
-        return without_gradient(lambda x: F.softmax(x, -1), synthetic("x", [c["rows"], c["columns"]], 1))
+        return without_gradient(lambda x: F.softmax(x, -1), host_input("x", [c["rows"], c["columns"]], 1))
     if kind == "attention":
-        return without_gradient(attention, synthetic("qkv", [c["T"], 3 * C], 1))
+        return without_gradient(attention, host_input("qkv", [c["T"], 3 * C], 1))
     if kind == "block":
         w = block_weights()
-        return without_gradient(lambda x: block(x, w), synthetic("x", [c["T"], C], 1))
+        return without_gradient(lambda x: block(x, w), host_input("x", [c["T"], C], 1))
     if kind == "block-step":
         w = block_weights()
-        x = synthetic("x", [c["T"], C], 1)
+        x = host_input("x", [c["T"], C], 1)
         return training_step(list(w.values()), lambda x: block(x, w), x, targets_of(*x.shape))
     if kind == "mlp-step":
         w1 = synthetic("w1", [c["width"], c["inner"]], 0.03)
         w2 = synthetic("w2", [c["inner"], c["width"]], 0.03)
-        x = synthetic("x", [c["rows"], c["width"]], 1)
+        x = host_input("x", [c["rows"], c["width"]], 1)
         return training_step([w1, w2], lambda x: F.relu(x @ w1) @ w2, x, targets_of(*x.shape))
     if kind == "caption-step":
         return caption_step(c["images"], c["tokens"])
@@ -252,7 +264,7 @@ def main():
             out.write(json.dumps(a) + "\n")
             out.flush()
 
-        answer({"type": "opened", "name": f"torch cpu {torch.__version__}"})
+        answer({"type": "opened", "name": f"torch {DEVICE} {torch.__version__}"})
         for line in sys.stdin:
             request = json.loads(line)
             try:

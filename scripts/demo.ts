@@ -69,8 +69,7 @@ ${await Promise.all(results.map(figure))}
 </main>
 <footer>
 <p>Captions by ${model}; computed with WebGPU on ${adapter}.</p>
-<p>The model is small (18.7 million parameters) and was trained from nothing on few photos: it knows dogs, grass, snow,
-water, beaches, people and their shirts, and makes up the rest. Larger models do better.</p>
+<p>A small model knows what it was trained on and makes up the rest; larger models do better.</p>
 </footer>`;
   return htmlPage({ title: "Captions by clipcap-webgpu", style: STYLE, body });
 }

@@ -7,9 +7,10 @@ import type { Device } from "../runtime/device.js";
 import { type Dispatch, Program } from "../runtime/program.js";
 import { Tensor } from "../runtime/tensor.js";
 import { clipVision } from "./clip.js";
-import { type Networks, prefixOf } from "./clipcap.js";
+import type { Networks } from "./clipcap.js";
 import { Generator, type GeneratorShape, type StepBeams } from "./generate.js";
 import { gpt2Logits, gpt2Prefill } from "./gpt2.js";
+import { prefixOf } from "./mapper.js";
 
 /** One attention of a sequence of T tokens, as the GPU computed it. */
 export interface SeenAttention {

@@ -1,3 +1,4 @@
+import { l2Normalize } from "../kernels/l2norm/l2norm.js";
 import { linear } from "../kernels/matmul/matmul.js";
 import { concatRows, sliceRows } from "../kernels/rows/rows.js";
 import type { Program } from "../runtime/program.js";
@@ -65,6 +66,16 @@ function loadQkv(w: WeightLoader, at: string, C: number): Promise<Tensor> {
     ],
     C,
   );
+}
+
+/** CLIP's embeddings [B, clipWidth] -> prefixes [B*K, C]; `normalizePrefix`: the mapper takes embeddings of length 1. */
+export function prefixOf(
+  p: Program,
+  { mapper: m, normalizePrefix }: { readonly mapper: Mapper; readonly normalizePrefix: boolean },
+  embeds: Tensor,
+): Tensor {
+  const clip = normalizePrefix ? l2Normalize(p, embeds, { label: "clip.normalised" }) : embeds;
+  return mapper(p, m, clip).prefix;
 }
 
 /** clip [B, clipWidth] -> prefix [B*K, C]; `hidden` [B*(C+K), C] only from the transformer. */

@@ -1,5 +1,7 @@
+import type { Tokenizer } from "../data/tokenizer.js";
 import { MAX_BEAMS, MAX_STOPS } from "../kernels/decode/limits.js";
 import { ClipCapError } from "../runtime/errors.js";
+import type { Gpt2Config } from "../weights/config.js";
 import type { GeneratorShape, Strategy } from "./generate.js";
 
 /**
@@ -155,6 +157,15 @@ function promptIds(prompt: string, c: OptionContext): number[] {
   const strange = ids.find((id) => id >= c.vocab); // a tokenizer may have more tokens than the model
   if (strange === undefined) return ids;
   throw new ClipCapError("bad-input", `the prompt has token ${strange}, but the model knows only ${c.vocab}`);
+}
+
+/** What ends a caption where nothing else is said: the ids of "." and " ." and GPT-2's end of text (docs/facts.md 5). */
+export function usualStops(
+  tokenizer: Pick<Tokenizer, "encode">,
+  { eosId, vocab }: Pick<Gpt2Config, "eosId" | "vocab">,
+): number[] {
+  const points = [".", " ."].map((text) => tokenizer.encode(text)).filter((tokens) => tokens.length === 1);
+  return [...new Set([...points.flat(), eosId])].filter((id) => id < vocab);
 }
 
 /** A text stops as it is and after a space, where GPT-2 has other tokens for it. */

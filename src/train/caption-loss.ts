@@ -2,7 +2,7 @@ import { crossEntropy } from "../kernels/crossentropy/crossentropy.js";
 import { embedding, gatherIndexed } from "../kernels/embedding/embedding.js";
 import { addPositions, concatRows, repeatRows } from "../kernels/rows/rows.js";
 import { type Gpt2, type Gpt2Dropout, gpt2FinalNorm, gpt2Prefill } from "../models/gpt2.js";
-import { type Mapper, mapper } from "../models/mapper.js";
+import { type Mapper, prefixOf } from "../models/mapper.js";
 import type { Program } from "../runtime/program.js";
 import type { Tensor } from "../runtime/tensor.js";
 
@@ -50,19 +50,19 @@ export function labelledRows(
 
 /**
  * ClipCap's objective: cross-entropy of every caption token given the image's prefix and the tokens before it.
- * clip [pictures, clipWidth] -> loss [1]; the B captions are a multiple of the pictures. Gradients reach whatever asks for one: mapper, GPT-2, or what made `clip`. Dropout is
- * that of GPT-2 while it learns; the original runs a frozen GPT-2 without.
+ * CLIP's embeddings [pictures, clipWidth] -> loss [1]; the B captions are a multiple of the pictures. Gradients reach
+ * whatever asks for one: mapper, GPT-2, or what made `embeds`. Dropout is that of GPT-2 while it learns; the original runs
+ * a frozen GPT-2 without.
  */
 export function captionLoss(
   p: Program,
-  m: { mapper: Mapper; gpt2: Gpt2 },
-  clip: Tensor,
+  { mapper, gpt2 }: { readonly mapper: Mapper; readonly gpt2: Gpt2 },
+  embeds: Tensor,
   b: CaptionBatch,
-  { dropout }: { readonly dropout?: Gpt2Dropout } = {},
+  { dropout, normalizePrefix = false }: { readonly dropout?: Gpt2Dropout; readonly normalizePrefix?: boolean } = {},
 ): Tensor {
-  const { gpt2 } = m;
-  const K = m.mapper.config.prefixLength;
-  const own = mapper(p, m.mapper, clip).prefix; // [pictures*K, C]
+  const K = mapper.config.prefixLength;
+  const own = prefixOf(p, { mapper, normalizePrefix }, embeds); // [pictures*K, C]
   const times = (b.batch * K) / own.rows;
   const prefix = times === 1 ? own : repeatRows(p, own, times, { label: "gpt2.prefixes" }); // [B*K, C]
   const length = K + b.tokens;

@@ -1,7 +1,6 @@
-import { l2Normalize } from "../kernels/l2norm/l2norm.js";
 import { clipVision } from "../models/clip.js";
 import { Generator } from "../models/generate.js";
-import { mapper } from "../models/mapper.js";
+import { prefixOf } from "../models/mapper.js";
 import type { Device } from "../runtime/device.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { ImageInput } from "./images.js";
@@ -38,12 +37,12 @@ export class Captioner {
       noRepeatNgram: 0,
     } as const;
     let input!: Tensor;
-    const K = model.mapper.config.prefixLength;
-    const generator = await Generator.create(device, model.gpt2, K, shape, (p) => {
+    const { mapper, gpt2 } = model;
+    const { normalizePrefix } = o;
+    const generator = await Generator.create(device, gpt2, mapper.config.prefixLength, shape, (p) => {
       input = p.persistent("input", [o.batch, ...o.inputShape]);
       const embeds = model.clip ? clipVision(p, model.clip.vision, input).embeds : input;
-      const clip = o.normalizePrefix ? l2Normalize(p, embeds, { label: "clip.normalised" }) : embeds;
-      return mapper(p, model.mapper, clip).prefix;
+      return prefixOf(p, { mapper, normalizePrefix }, embeds);
     });
     return new Captioner(device, generator, input, o);
   }

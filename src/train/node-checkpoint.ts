@@ -6,7 +6,8 @@ import { type TensorEntry, writeSafetensors } from "../weights/node-safetensors.
 import { fileError, openFile, syncFolder, writeAtomically } from "../weights/node-source.js";
 import { openSafetensors } from "../weights/safetensors.js";
 import type { TrainConfig } from "./config.js";
-import { NETWORKS, type NetworkDigests } from "./node-network-digests.js";
+import { PARTS } from "./model.js";
+import type { NetworkDigests } from "./node-network-digests.js";
 import type { Parameter, ParameterKind, ParameterStore } from "./parameters.js";
 import { changedSettings, type Settings } from "./settings.js";
 
@@ -157,7 +158,7 @@ export async function loadCheckpoint(
 }
 
 function checkNetworks(path: string, before: NetworkDigests, now: NetworkDigests): void {
-  const other = NETWORKS.find((part) => before[part] !== now[part]);
+  const other = PARTS.find((part) => before[part] !== now[part]);
   if (other === undefined) return;
   throw new ClipCapError(
     "bad-weights",

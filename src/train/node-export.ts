@@ -1,8 +1,10 @@
 import { existsSync } from "node:fs";
 import { link, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { usualStops } from "../models/options.js";
 import { type LoadedTensor, unstacked } from "../models/weights.js";
 import type { JsonObject } from "../weights/json-fields.js";
+import { manifestJson } from "../weights/model-files.js";
 import { type TensorEntry, writeSafetensors } from "../weights/node-safetensors.js";
 import { fileError, syncFolder, writeAtomically } from "../weights/node-source.js";
 import type { TensorFile } from "../weights/tensor-file.js";
@@ -120,21 +122,7 @@ async function valuesOf(entry: LoadedTensor, name: string, { store }: TrainingMo
   return pieces.find((piece) => piece.name === name)!.values;
 }
 
-function description({ mapper: { config }, gpt2 }: Networks, o: ExportOptions): JsonObject {
-  const transformer =
-    config.type === "transformer" ? { clip_length: config.clipLength, num_layers: config.layers } : {};
-  const stops = [".", " ."].map((text) => gpt2.tokenizer.encode(text)).filter((ids) => ids.length === 1);
-  return {
-    format: 1,
-    ...o.description,
-    clip: "clip",
-    gpt2: "gpt2",
-    mapper: {
-      type: config.type,
-      prefix_length: config.prefixLength,
-      ...transformer,
-      normalize_prefix: o.normalizePrefix,
-    },
-    stop_tokens: [...new Set([...stops.flat(), gpt2.config.eosId])],
-  };
+function description({ mapper, gpt2 }: Networks, { description, normalizePrefix }: ExportOptions): JsonObject {
+  const stop_tokens = usualStops(gpt2.tokenizer, gpt2.config);
+  return { ...manifestJson(description, mapper.config, normalizePrefix), stop_tokens };
 }

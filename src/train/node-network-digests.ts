@@ -2,12 +2,11 @@ import { createHash } from "node:crypto";
 import { clipVisionShapes } from "../weights/shapes.js";
 import type { TensorFile } from "../weights/tensor-file.js";
 import type { TrainConfig } from "./config.js";
+import type { PartName } from "./model.js";
 import type { Networks } from "./node-networks.js";
 
-export const NETWORKS = ["clip", "gpt2", "mapper"] as const;
-
 /** By network: SHA-256 of what of it must be the same when a run is resumed. */
-export type NetworkDigests = Readonly<Record<(typeof NETWORKS)[number], string>>;
+export type NetworkDigests = Readonly<Record<PartName, string>>;
 
 /**
  * Of each network its configuration, tokenizer and preprocessing, and the weights where they stay as they are; those that

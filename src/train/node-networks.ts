@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { type Preprocessing, parsePreprocessorConfig } from "../data/image/preprocess.js";
-
 import { sceneTokenizer } from "../data/scenes/tokenizer.js";
 import type { Tokenizer } from "../data/tokenizer.js";
 import { readTokenizer } from "../data/tokenizer-folder.js";
@@ -17,7 +16,7 @@ import {
 } from "../weights/config.js";
 import { type ModelFolder, mapFolder, readJson, subfolder } from "../weights/folder.js";
 import type { JsonObject } from "../weights/json-fields.js";
-import { COMPANIONS, openClip, openGpt2, openModel, parseManifest } from "../weights/model-files.js";
+import { COMPANIONS, openClip, openGpt2, openModel, readManifest } from "../weights/model-files.js";
 import { nodeFolder } from "../weights/node-folder.js";
 import { clipVisionShapes } from "../weights/shapes.js";
 import type { TensorFile } from "../weights/tensor-file.js";
@@ -83,7 +82,7 @@ type Open = (path: string, part: "clip" | "gpt2") => Promise<ModelFolder>;
 async function networkFolder(path: string, part: "clip" | "gpt2"): Promise<ModelFolder> {
   if (existsSync(path) && !existsSync(`${path}/clipcap.json`)) return nodeFolder(path);
   const model = await modelFolder(path);
-  const manifest = parseManifest(await readJson(model, "clipcap.json"), `${model.name}/clipcap.json`);
+  const manifest = await readManifest(model);
   return { ...subfolder(model, manifest[part]), close: () => model.close() };
 }
 

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { CaptionedImage } from "../data/captions/dataset.js";
 import { MAX_KEPT, MAX_SHOWN, type Problem } from "../data/captions/problems.js";
 import { evaluate } from "../metrics/evaluate.js";
+import { usualStops } from "../models/options.js";
 import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 import { type Phase, untraced } from "../runtime/trace.js";
@@ -89,7 +90,6 @@ export function trainingParts(
   const { clip, mapper, gpt2 } = networks;
   const trained = (part: TrainConfig["train"][number]) => ({ trained: train.includes(part) });
   const sets = { train: set(data.train, inputs?.train), dev: set(data.dev, inputs?.dev) };
-  const stops = [".", " ."].map((text) => gpt2.tokenizer.encode(text)).filter((ids) => ids.length === 1);
   return {
     config,
     sources: {
@@ -98,7 +98,7 @@ export function trainingParts(
       gpt2: { ...gpt2, ...trained("gpt2") },
     },
     ...sets,
-    stop: [...new Set([...stops.flat(), gpt2.config.eosId])],
+    stop: usualStops(gpt2.tokenizer, gpt2.config),
     cut: sets.train.cut + sets.dev.cut,
   };
 }

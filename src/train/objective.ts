@@ -1,6 +1,5 @@
 import { columnSum } from "../kernels/columnsum/columnsum.js";
 import { contrastiveLoss } from "../kernels/contrastive/contrastive.js";
-import { l2Normalize } from "../kernels/l2norm/l2norm.js";
 import { add } from "../kernels/rows/rows.js";
 import { clipText, clipVision } from "../models/clip.js";
 import type { Gpt2Dropout } from "../models/gpt2.js";
@@ -62,8 +61,7 @@ export function objective(
   o: ObjectiveOptions,
 ): Tensor {
   const embeds = model.clip ? clipVision(p, model.clip.vision, input).embeds : input; // [B, D]
-  const clip = o.normalizePrefix ? l2Normalize(p, embeds, { label: "clip.normalised" }) : embeds;
-  const caption = captionLoss(p, model, clip, batch.captions, o);
+  const caption = captionLoss(p, model, embeds, batch.captions, o);
   const total = batch.texts ? add(p, caption, contrast(p, model, embeds, batch, o), { label: "loss.total" }) : caption;
   const sum = (x: Tensor, grad: Tensor) =>
     columnSum(p, x.reshape(1, 1), { grad, accumulate: p.scalar("accumulate") }, { label: grad.label });

@@ -79,6 +79,24 @@ export function parseManifest(json: JsonObject, file = "clipcap.json"): Manifest
   };
 }
 
+/** What `parseManifest` reads, of a model folder with its networks in "clip" and "gpt2". */
+export function manifestJson(description: JsonObject, mapper: MapperConfig, normalizePrefix: boolean): JsonObject {
+  const transformer =
+    mapper.type === "transformer" ? { clip_length: mapper.clipLength, num_layers: mapper.layers } : {};
+  return {
+    format: 1,
+    ...description,
+    clip: "clip",
+    gpt2: "gpt2",
+    mapper: {
+      type: mapper.type,
+      prefix_length: mapper.prefixLength,
+      ...transformer,
+      normalize_prefix: normalizePrefix,
+    },
+  };
+}
+
 /** The description of a model folder. Throws "not-found" or "bad-weights". */
 export async function readManifest(folder: ModelFolder): Promise<Manifest> {
   return parseManifest(await readJson(folder, "clipcap.json"), `${folder.name}/clipcap.json`);

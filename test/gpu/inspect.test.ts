@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { clipVision } from "../../src/models/clip.js";
-import { type Networks, prefixOf } from "../../src/models/clipcap.js";
+import type { Networks } from "../../src/models/clipcap.js";
 import { Generator, type GeneratorShape } from "../../src/models/generate.js";
 import {
   attentionOf,
@@ -12,6 +12,7 @@ import {
   softmax,
   traceBeams,
 } from "../../src/models/inspect.js";
+import { prefixOf } from "../../src/models/mapper.js";
 import type { Device } from "../../src/runtime/device.js";
 import { Program } from "../../src/runtime/program.js";
 import type { Tensor } from "../../src/runtime/tensor.js";

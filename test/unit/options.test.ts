@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type CaptionOptions, generatorShape, type OptionContext } from "../../src/models/options.js";
+import { type CaptionOptions, generatorShape, type OptionContext, usualStops } from "../../src/models/options.js";
 
 /** Each letter is a token; positions for 10 prefix vectors and 20 tokens. */
 const context: OptionContext = {
@@ -24,6 +24,15 @@ describe("options become a shape", () => {
     [{ prompt: "abc" }, { prompt: [97, 98, 99], maxTokens: 17 }],
     [{ stop: ["z", 5, 5] }, { stop: [122, 5] }],
   ])("%j", (options, expected) => expect(shape(options)).toMatchObject(expected));
+});
+
+it.each([
+  ["the point alone and after a space, and the end of text", { ".": [13], " .": [764] }, [13, 764, 50256]],
+  ["a point that is the same after a space counts once", { ".": [5], " .": [5] }, [5, 50256]],
+  ["a point of several tokens ends nothing", { ".": [13], " .": [1, 13] }, [13, 50256]],
+  ["a token that the model does not have is none", { ".": [13], " .": [60000] }, [13, 50256]],
+])("what usually ends a caption: %s", (_name, ids: Record<string, number[]>, stops) => {
+  expect(usualStops({ encode: (text) => ids[text]! }, { eosId: 50256, vocab: 50257 })).toEqual(stops);
 });
 
 describe("a wrong value is refused and named", () => {

@@ -12,22 +12,22 @@ export interface NodeDeviceOptions extends DeviceOptions {
  * `create()`'s object must stay referenced for as long as the process uses WebGPU: collected earlier, Node hangs or
  * crashes (measured with webgpu 0.6.2). One instance per toggle list serves all devices.
  */
-const instances = new Map<string, GPU>();
+const instances = new Map<string, Promise<GPU>>();
 
 /** Dawn's `navigator.gpu` for Node. @throws ClipCapError `no-adapter` when the npm package `webgpu` is missing. */
-export async function nodeGpu(toggles: readonly string[] = []): Promise<GPU> {
+export function nodeGpu(toggles: readonly string[] = []): Promise<GPU> {
   const key = toggles.join(";");
-  let gpu = instances.get(key);
-  if (!gpu) {
-    const webgpu = await import("webgpu").catch((cause) => {
-      throw new ClipCapError("no-adapter", "the npm package webgpu is not installed; run: npm install webgpu", {
-        cause,
-      });
-    });
-    gpu = webgpu.create([...toggles]);
-    instances.set(key, gpu);
-  }
+  const gpu = instances.get(key) ?? createGpu(toggles);
+  instances.set(key, gpu);
   return gpu;
+}
+
+async function createGpu(toggles: readonly string[]): Promise<GPU> {
+  const webgpu = await import("webgpu").catch((cause) => {
+    const message = "the npm package webgpu is not installed; run: npm install webgpu";
+    throw new ClipCapError("no-adapter", message, { cause });
+  });
+  return webgpu.create([...toggles]);
 }
 
 /** Dawn rounds timestamps to 65 µs, longer than most kernels take, unless this is among its toggles. */

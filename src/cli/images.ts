@@ -1,6 +1,6 @@
 import type { Command, Option } from "commander";
 import { mapAhead } from "../data/ahead.js";
-import { decodeImage } from "../data/image/decode-node.js";
+import { decodeImage, isUnreadable } from "../data/image/decode-node.js";
 import { type CropConvention, type Preprocessing, resizeAndCrop } from "../data/image/preprocess.js";
 import type { RgbImage } from "../data/image/rgb.js";
 import { ClipCapError } from "../runtime/errors.js";
@@ -77,7 +77,7 @@ async function* inBatches(
     stopSignal.throwIfAborted();
     if ("error" in one) {
       // What is not the file's own fault (sharp is missing) would be said for every file.
-      if (!isTheFiles(one.error)) throw one.error;
+      if (!isUnreadable(one.error)) throw one.error;
       complain(one.error);
       continue;
     }
@@ -88,8 +88,4 @@ async function* inBatches(
     batch = { files: [], images: [] };
   }
   if (batch.images.length > 0) yield batch;
-}
-
-function isTheFiles(error: unknown): boolean {
-  return error instanceof ClipCapError && ["bad-image", "not-found", "io"].includes(error.code);
 }

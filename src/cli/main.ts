@@ -30,9 +30,8 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
 
 async function main(argv: readonly string[]): Promise<void> {
   const commander = await import("commander").catch((cause) => {
-    throw new ClipCapError("not-found", "the command line needs the package commander; run: npm install commander", {
-      cause,
-    });
+    const message = "the command line needs the package commander; run: npm install commander";
+    throw new ClipCapError("missing-package", message, { cause });
   });
   const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
   const program = new commander.Command("clipcap")

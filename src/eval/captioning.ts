@@ -1,10 +1,11 @@
 import { mapAhead } from "../data/ahead.js";
 import type { CaptionedImage } from "../data/captions/dataset.js";
+import { isUnreadable } from "../data/image/decode-node.js";
 import { type CropConvention, type Preprocessing, resizeAndCrop } from "../data/image/preprocess.js";
 import type { RgbImage } from "../data/image/rgb.js";
 import type { ClipCap } from "../models/clipcap.js";
 import type { CaptionOptions } from "../models/options.js";
-import { ClipCapError } from "../runtime/errors.js";
+import type { ClipCapError } from "../runtime/errors.js";
 import type { Captioned, EvalFiles, Unreadable } from "./node-files.js";
 
 /** A photo of 12 megapixels takes 36 MB until it is scaled down; libuv decodes four at once. */
@@ -71,8 +72,7 @@ async function open(
   try {
     return { id, picture: resizeAndCrop(await image.decode(), target, crop) };
   } catch (cause) {
-    const own = cause instanceof ClipCapError && ["bad-image", "bad-input", "not-found", "io"].includes(cause.code);
-    if (!own || /npm install/.test(cause.message)) throw cause;
+    if (!isUnreadable(cause)) throw cause;
     return { id, error: cause.code, cause };
   }
 }

@@ -17,6 +17,6 @@ function installed(): string {
     return dirname(createRequire(import.meta.url).resolve("uplot/package.json"));
   } catch (cause) {
     const message = "pages with curves need the package uplot; run: npm install uplot";
-    throw new ClipCapError("not-found", message, { cause });
+    throw new ClipCapError("missing-package", message, { cause });
   }
 }

@@ -10,6 +10,8 @@ export type ErrorCode =
   | "bad-image"
   | "bad-usage"
   | "not-found"
+  /** An optional npm package is not installed. */
+  | "missing-package"
   | "io"
   | "network"
   | "aborted";

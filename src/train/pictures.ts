@@ -1,5 +1,6 @@
 import type { CaptionedImage } from "../data/captions/dataset.js";
 import type { Problem, ProblemLog } from "../data/captions/problems.js";
+import { isUnreadable } from "../data/image/decode-node.js";
 import { ClipCapError } from "../runtime/errors.js";
 
 /** Hears of each picture that cannot be read. */
@@ -43,7 +44,7 @@ export async function readOr<T>(
   try {
     return await reading;
   } catch (error) {
-    if (!(error instanceof ClipCapError) || !["bad-image", "not-found", "io"].includes(error.code)) throw error;
+    if (!isUnreadable(error)) throw error;
     report(image, error);
     return undefined;
   }

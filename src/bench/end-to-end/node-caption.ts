@@ -1,5 +1,4 @@
-import sharp from "sharp";
-import { decodeImage } from "../../data/image/decode-node.js";
+import { decodeImage, loadSharp } from "../../data/image/decode-node.js";
 import { preprocess } from "../../data/image/preprocess.js";
 import type { RgbImage } from "../../data/image/rgb.js";
 import { ClipCap } from "../../models/clipcap.js";
@@ -23,6 +22,7 @@ export async function drawnPhoto(): Promise<Buffer> {
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="500" height="375"><rect width="500" height="190" fill="#9cc4e8"/>
 <rect y="190" width="500" height="185" fill="#5f9a45"/><ellipse cx="250" cy="235" rx="95" ry="48" fill="#7a4a22"/>
 <circle cx="350" cy="195" r="36" fill="#7a4a22"/><path d="M180 270v60M210 275v60M290 275v60M320 270v60" stroke="#6b3f1c" stroke-width="18"/></svg>`;
+  const sharp = await loadSharp();
   return sharp(Buffer.from(svg)).jpeg({ quality: 90 }).toBuffer();
 }
 

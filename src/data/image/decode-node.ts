@@ -25,7 +25,7 @@ const MAX_SVG_PIXELS = 4096 * 4096;
  * Decodes the first frame of a file, or of its bytes, as 8-bit RGB: grey, palette, 16-bit (value >> 8), CMYK and alpha
  * (dropped, the hidden colour stays; SVG is drawn on white) as Pillow's `convert("RGB")`, embedded colour profiles
  * ignored, EXIF orientation applied.
- * @throws ClipCapError not-found, io, bad-image (which names the file), not-found when sharp is not installed
+ * @throws ClipCapError not-found, io, bad-image (which names the file), missing-package without sharp
  */
 export async function decodeImage(input: string | Uint8Array, options: DecodeOptions = {}): Promise<RgbImage> {
   const name = typeof input === "string" ? input : "the image";
@@ -96,15 +96,21 @@ async function readImageFile(path: string): Promise<Uint8Array> {
   }
 }
 
-/** sharp is an optional dependency: it is native code, and embedders who bring pixels do without it. */
-/** @throws ClipCapError not-found where it is not installed: it is optional */
+/** Whether one picture is to blame, so that the next may well be readable. */
+export function isUnreadable(error: unknown): error is ClipCapError {
+  return error instanceof ClipCapError && ["bad-image", "not-found", "io"].includes(error.code);
+}
+
+/**
+ * An optional dependency: it is native code, and embedders who bring pixels do without it.
+ * @throws ClipCapError missing-package where it is not installed
+ */
 export async function loadSharp(): Promise<typeof import("sharp").default> {
   try {
     return (await import("sharp")).default;
   } catch (cause) {
-    throw new ClipCapError("not-found", 'decoding images in Node needs the package "sharp"; run: npm install sharp.', {
-      cause,
-    });
+    const message = 'images in Node need the package "sharp"; run: npm install sharp.';
+    throw new ClipCapError("missing-package", message, { cause });
   }
 }
 

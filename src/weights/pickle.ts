@@ -133,7 +133,7 @@ class Machine {
       case 0x63: // GLOBAL
         return this.#global(this.#line(), this.#line());
       case 0x93: // STACK_GLOBAL
-        return this.#global(...(this.#popMany(2).map(String) as [string, string]));
+        return this.#global(...(this.#popMany(2) as [PickleValue, PickleValue]));
       case 0x51: // BINPERSID
         return this.reader.persistent(this.#pop());
       case 0x52: // REDUCE
@@ -194,7 +194,8 @@ class Machine {
     }
   }
 
-  #global(module: string, name: string): PickleGlobal {
+  #global(module: PickleValue, name: PickleValue): PickleGlobal {
+    if (typeof module !== "string" || typeof name !== "string") throw this.#bad("it names an object by something else");
     const global = this.reader.globals.get(`${module}.${name}`);
     if (!global) {
       throw new ClipCapError(

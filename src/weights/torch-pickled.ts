@@ -50,7 +50,7 @@ function storage(file: string, bytes: PickleValue | undefined): PickledStorage {
   };
   const plain = () => next(new Map(), () => null);
   const version = plain();
-  if (version !== VERSION) throw bad(file, `its version is ${JSON.stringify(version)} instead of ${VERSION}`);
+  if (version !== VERSION) throw bad(file, `its version is not ${VERSION}`);
   const machine = plain();
   if (!(machine instanceof Map) || machine.get("little_endian") !== true) throw bad(file, "it is not little-endian");
   const described = next(storageTypes(), (id) => describedStorage(file, id));
@@ -101,7 +101,7 @@ function tensor(file: string, args: readonly PickleValue[]): PickledTensor {
   const contiguous = sizes.every((_, axis) => strides[axis] === elementCount(sizes.slice(axis + 1)));
   const bytes = count * DTYPE_BYTES[from.dtype];
   if (offset !== 0 || !contiguous || strides.length !== sizes.length || bytes > from.bytes.length) {
-    throw bad(file, `shape [${sizes}] with strides [${strides}] at ${String(offset)} is no whole tensor`);
+    throw bad(file, `shape [${sizes}] is not all of its storage in order`);
   }
   return { kind: "tensor", dtype: from.dtype, shape: sizes, bytes: from.bytes.subarray(0, bytes) };
 }

@@ -123,11 +123,12 @@ function asTensor(file: string, value: PickleValue | undefined): TorchTensor {
 /** ("storage", type, key, device, length) -> the entry data/key. */
 function storage(file: string, id: PickleValue, entries: ReadonlyMap<string, ZipEntry>, root: string): Storage {
   const [tag, type, key, , length] = Array.isArray(id) ? id : [];
-  if (tag !== "storage" || !isKind<StorageType>(type, "storage type") || !isSize(length)) {
+  const named = typeof key === "string" || typeof key === "number";
+  if (tag !== "storage" || !isKind<StorageType>(type, "storage type") || !named || !isSize(length)) {
     throw bad(file, "it refers to an object outside that is not a storage");
   }
   const entry = entries.get(`${root}data/${key}`);
-  if (!entry) throw bad(file, `its entry data/${String(key)} is missing`);
+  if (!entry) throw bad(file, `its entry data/${key} is missing`);
   const bytes = length * DTYPE_BYTES[type.dtype];
   if (entry.size < bytes) throw bad(file, `${entry.name} has ${entry.size} bytes instead of ${bytes}`);
   return { kind: "storage", dtype: type.dtype, entry, length };

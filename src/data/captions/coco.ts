@@ -82,7 +82,7 @@ function* readCocoList(list: unknown[], problems: ProblemLog): Generator<Caption
 
 /** Name and places of the image of 2014 or 2017 that COCO knows by this number; undefined where it is none. */
 export function placesOfNumber(id: unknown): Pick<CaptionRow, "id" | "places"> | undefined {
-  const number = String(id);
+  const number = typeof id === "number" || typeof id === "string" ? `${id}` : "";
   if (!/^\d{1,12}$/.test(number)) return undefined;
   const digits = number.padStart(12, "0");
   const names = ["train2014", "val2014"].map((folder) => `COCO_${folder}_${digits}.jpg`);

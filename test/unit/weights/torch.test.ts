@@ -126,6 +126,11 @@ describe("tensors", () => {
     ["storage shorter than it says", floatTensor(7, 0, [7], [1]), /data\/0 has 24 bytes instead of 28/],
     ["missing storage", floatTensor(6, 0, [6], [1]).replace("\x8c\x010", "\x8c\x019"), /data\/9 is missing/],
     ["not a storage", "ctorch._utils\n_rebuild_tensor_v2\n(NNNNNtR", /not a storage/],
+    [
+      "key of nested tuples",
+      floatTensor(6, 0, [6], [1]).replace("\x8c\x010", `N${"\x85".repeat(100_000)}`),
+      /not a storage/,
+    ],
     ["rank mismatch", floatTensor(6, 0, [6], [1, 1]), /not a storage/],
   ])("refuses a tensor: %s", async (_, tensor, message) => {
     await expect(checkpoint(dict({ t: tensor }), { 0: six }).then(open)).rejects.toMatchObject({
@@ -160,6 +165,11 @@ describe("hostile pickles", () => {
     ["empty stack", "\x80\x02.", /stack is empty/],
     ["unknown memo", "\x80\x02h\x05.", /never made/],
     ["open brackets without end", `\x80\x02${"(".repeat(1000)}.`, /nested too deeply/],
+    [
+      "a name of nested tuples",
+      `\x80\x04N${"\x85".repeat(200_000)}\x8c\x01a\x93.`,
+      /names an object by something else/,
+    ],
     ["closing without opening", "\x80\x02t.", /never opened/],
     ["an integer above 2^53", "\x80\x02\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f.", /above 2\^53/],
     ["no dictionary", "\x80\x02K\x01.", /no dictionary of tensors/],

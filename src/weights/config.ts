@@ -95,11 +95,13 @@ export function parseClipConfig(json: JsonObject, file = "clip/config.json"): Cl
   const text = root.object("text_config");
   if (vision.int("num_channels", 3) !== 3) throw vision.error("num_channels", "3 (red, green, blue)");
   const imageSize = vision.int("image_size", 224, 1, 4096);
+  const patchSize = vision.int("patch_size", 32, 1, imageSize);
+  if (imageSize % patchSize !== 0) throw vision.error("patch_size", `a divisor of image_size, ${imageSize}`);
   return {
     vision: {
       ...tower(vision, { width: 768, inner: 3072, heads: 12 }),
       imageSize,
-      patchSize: vision.int("patch_size", 32, 1, imageSize),
+      patchSize,
       projection,
     },
     text: {

@@ -47,7 +47,7 @@ export function clipVisionShapes(c: ClipVisionConfig): Shapes {
   return new Map([
     [`${tower}.embeddings.class_embedding`, [c.width]],
     [`${tower}.embeddings.patch_embedding.weight`, [c.width, 3, c.patchSize, c.patchSize]],
-    [`${tower}.embeddings.position_embedding.weight`, [Math.floor(c.imageSize / c.patchSize) ** 2 + 1, c.width]],
+    [`${tower}.embeddings.position_embedding.weight`, [(c.imageSize / c.patchSize) ** 2 + 1, c.width]],
     ...norm(`${tower}.pre_layrnorm`, c.width),
     ...clipLayers(tower, c),
     ...norm(`${tower}.post_layernorm`, c.width),

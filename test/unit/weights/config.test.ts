@@ -43,6 +43,7 @@ describe("parseClipConfig", () => {
     [{ vision_config: { hidden_act: "swish" } }, /"hidden_act" must be one of gelu_new, .*relu.* not "swish"/],
     [{ vision_config: { hidden_act: "constructor" } }, /"hidden_act" must be one of/],
     [{ vision_config: { patch_size: 500 } }, /"patch_size" must be a whole number from 1 to 224, not 500/],
+    [{ vision_config: { patch_size: 15 } }, /"patch_size" must be a divisor of image_size, 224, not 15/],
     [{ vision_config: { num_channels: 1 } }, /"num_channels" must be 3/],
     [{ vision_config: { num_hidden_layers: 1e9 } }, /"num_hidden_layers" must be/],
     [{ vision_config: { layer_norm_eps: 0 } }, /"layer_norm_eps" must be a number from 1e-12 to 1, not 0/],

@@ -70,11 +70,14 @@ async function fmaPeak(device: Device): Promise<number> {
     uniforms: { rounds: ROUNDS },
     workgroups: [groups, 1, 1],
   });
-  await p.compile();
-  await p.run();
-  const { best } = await timeDispatches(p, [0], { runs: 25 });
-  p.destroy();
-  return (2 * 8 * ROUNDS * groups * 64) / best / 1e6;
+  try {
+    await p.compile();
+    await p.run();
+    const { best } = await timeDispatches(p, [0], { runs: 25 });
+    return (2 * 8 * ROUNDS * groups * 64) / best / 1e6;
+  } finally {
+    p.destroy();
+  }
 }
 
 async function copyPeaks(device: Device): Promise<[kernel: number, buffer: number]> {
@@ -89,16 +92,19 @@ async function copyPeaks(device: Device): Promise<[kernel: number, buffer: numbe
     uniforms: { count: bytes / 16 },
     workgroups: [groups, 1, 1],
   });
-  await p.compile();
-  await p.run();
-  const kernel = await timeDispatches(p, [0], { runs: 15 });
-  const [from, to] = [x, y].map((t) => (t.storage.kind === "buffers" ? t.storage.parts[0]!.buffer : undefined));
-  const buffer = await timed(async () => {
-    const encoder = device.gpu.createCommandEncoder();
-    encoder.copyBufferToBuffer(from!, 0, to!, 0, bytes);
-    device.gpu.queue.submit([encoder.finish()]);
-    await device.idle();
-  });
-  p.destroy();
-  return [(2 * bytes) / kernel.best / 1e6, (2 * bytes) / buffer.best / 1e6];
+  try {
+    await p.compile();
+    await p.run();
+    const kernel = await timeDispatches(p, [0], { runs: 15 });
+    const [from, to] = [x, y].map((t) => (t.storage.kind === "buffers" ? t.storage.parts[0]!.buffer : undefined));
+    const buffer = await timed(async () => {
+      const encoder = device.gpu.createCommandEncoder();
+      encoder.copyBufferToBuffer(from!, 0, to!, 0, bytes);
+      device.gpu.queue.submit([encoder.finish()]);
+      await device.idle();
+    });
+    return [(2 * bytes) / kernel.best / 1e6, (2 * bytes) / buffer.best / 1e6];
+  } finally {
+    p.destroy();
+  }
 }

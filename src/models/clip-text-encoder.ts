@@ -132,13 +132,18 @@ export class ClipTextEncoder {
     this.recorded?.program.destroy();
     this.recorded = undefined; // should the new one fail
     const program = new Program(this.device, "embed texts");
-    const ids = program.persistent("ids", [B * T], "u32");
-    const lastRows = program.persistent("last_rows", [B], "u32");
-    const { embeds } = clipText(program, this.tower, ids, lastRows, { batch: B, tokens: T });
-    program.keep(embeds);
-    await program.compile();
-    this.recorded = { program, ids, lastRows, embeds, shape };
-    return this.recorded;
+    try {
+      const ids = program.persistent("ids", [B * T], "u32");
+      const lastRows = program.persistent("last_rows", [B], "u32");
+      const { embeds } = clipText(program, this.tower, ids, lastRows, { batch: B, tokens: T });
+      program.keep(embeds);
+      await program.compile();
+      this.recorded = { program, ids, lastRows, embeds, shape };
+      return this.recorded;
+    } catch (error) {
+      program.destroy();
+      throw error;
+    }
   }
 }
 

@@ -87,10 +87,13 @@ export class Device {
       );
     }
     const wanted: GPUFeatureName[] = options.timestamps ? ["subgroups", "timestamp-query"] : ["subgroups"];
-    const gpuDevice = await adapter.requestDevice({
+    const described: GPUDeviceDescriptor = {
       label: "clipcap",
       requiredFeatures: options.features === "none" ? [] : wanted.filter((f) => adapter.features.has(f)),
       requiredLimits: options.limits === "default" ? {} : raisedLimits(adapter.limits),
+    };
+    const gpuDevice = await adapter.requestDevice(described).catch((cause) => {
+      throw new ClipCapError("no-adapter", `the WebGPU adapter gives no device: ${cause.message}`, { cause });
     });
     const device = new Device(gpuDevice, adapterInfo(adapter.info), options);
     try {
@@ -132,7 +135,8 @@ export class Device {
           `${megabytes(this.limits.maxBindingBytes)}`,
       );
     }
-    this.ledger.admit(label, storageBytes(dtype, elements(shape))); // all parts or none
+    const gradBytes = options.requiresGrad ? storageBytes("f32", elements(shape)) : 0;
+    this.ledger.admit(label, storageBytes(dtype, elements(shape)) + gradBytes); // all parts or none
     const parts: Part[] = [];
     for (let start = 0; start < Math.max(1, rows); start += perPart) {
       const end = Math.min(rows, start + perPart);
@@ -334,7 +338,12 @@ export class Device {
 
   /** Waits for the copy into a staging buffer, returns its bytes and gives the buffer back to the pool. */
   async mapStaging(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
-    await this.wait(buffer.mapAsync(1, 0, bytes));
+    try {
+      await this.wait(buffer.mapAsync(1, 0, bytes));
+    } catch (error) {
+      this.release(buffer); // it may be mapped
+      throw error;
+    }
     const copy = buffer.getMappedRange(0, bytes).slice(0);
     buffer.unmap();
     const pool = this.staging.get(buffer.size);

@@ -59,25 +59,28 @@ export class Trainer {
     readonly device: Device,
     readonly model: TrainingModel,
     private readonly options: TrainerOptions,
+    /** Owns the tensors that all programs share. */
+    private readonly shared: Program,
   ) {
-    const account = "batch";
-    this.input = device.tensor("input", [options.largest.images, ...options.inputShape], "f32", { account });
-    this.one = device.tensor("one", [1], "f32", { account });
-    const sum = (label: string) => device.tensor(label, [1], "f32", { account });
-    this.sums = { total: sum("loss.total.sum"), caption: sum("loss.caption.sum") };
+    this.input = shared.persistent("input", [options.largest.images, ...options.inputShape]);
+    this.one = shared.persistent("one", [1]);
+    this.sums = { total: shared.persistent("loss.total", [1]), caption: shared.persistent("loss.caption", [1]) };
     this.arenas = new Arenas(device, "activations");
     device.write(this.one, Float32Array.of(1));
   }
 
   /** Records and compiles the largest step. @throws ClipCapError `out-of-memory`; then nothing stays allocated. */
   static async create(device: Device, model: TrainingModel, options: TrainerOptions): Promise<Trainer> {
-    const trainer = new Trainer(device, model, options);
+    const shared = new Program(device, "batch", { gradients: false });
+    let trainer: Trainer | undefined;
     try {
+      trainer = new Trainer(device, model, options, shared);
       await trainer.prepare(options.largest, "train");
       await trainer.recordUpdate();
       return trainer;
     } catch (error) {
-      trainer.free();
+      trainer?.free();
+      shared.destroy();
       throw error;
     }
   }
@@ -133,7 +136,7 @@ export class Trainer {
     for (const { program } of this.recorded.values()) program.destroy();
     this.update?.program.destroy();
     this.arenas.free();
-    for (const tensor of [this.input, this.one, this.sums.total, this.sums.caption]) this.device.free(tensor);
+    this.shared.destroy();
   }
 
   private async programFor(shape: BatchShape, kind: "train" | "evaluate"): Promise<Recorded> {
@@ -142,16 +145,21 @@ export class Trainer {
     if (known) return known;
     const gradients = kind === "train";
     const program = new Program(this.device, kind, { gradients });
-    const batch = recordBatch(program, shape);
-    const input = rowsOfTensor(this.input, 0, shape.images);
-    const rate = gradients ? this.options.dropout : 0;
-    const dropout = rate > 0 ? { rate, seed: program.scalar("seed") } : undefined;
-    const total = objective(program, this.model, input, batch, this.sums, { ...this.options, dropout });
-    if (gradients) program.backward(total, this.one);
-    await program.compile({ arenas: this.arenas });
-    const made = { program, batch };
-    this.recorded.set(key, made);
-    return made;
+    try {
+      const batch = recordBatch(program, shape);
+      const input = rowsOfTensor(this.input, 0, shape.images);
+      const rate = gradients ? this.options.dropout : 0;
+      const dropout = rate > 0 ? { rate, seed: program.scalar("seed") } : undefined;
+      const total = objective(program, this.model, input, batch, this.sums, { ...this.options, dropout });
+      if (gradients) program.backward(total, this.one);
+      await program.compile({ arenas: this.arenas });
+      const made = { program, batch };
+      this.recorded.set(key, made);
+      return made;
+    } catch (error) {
+      program.destroy();
+      throw error;
+    }
   }
 
   private async recordUpdate(): Promise<void> {

@@ -77,8 +77,8 @@ export async function compete(device: Device, c: TuneCase, signal: AbortSignal):
   try {
     for (const variant of c.variants) {
       goOn(signal);
-      const program = await admitted(device, c, variant);
-      if (program) runners.push({ name: variant.name, program, repeat: await repeats(program) });
+      const runner = await admitted(device, c, variant);
+      if (runner) runners.push(runner);
     }
     const usual = c.variants[0]!.name;
     const best = winner(usual, runners.length > 1 ? await race(runners, usual, signal) : new Map());
@@ -90,15 +90,15 @@ export async function compete(device: Device, c: TuneCase, signal: AbortSignal):
   }
 }
 
-/** The variant's program, or undefined where it computes wrongly or the driver refuses it. */
-async function admitted(device: Device, c: TuneCase, variant: TuneVariant): Promise<Program | undefined> {
+/** The variant with its program, or undefined where it computes wrongly or the driver refuses it. */
+async function admitted(device: Device, c: TuneCase, variant: TuneVariant): Promise<Runner | undefined> {
   const program = new Program(device, "tune");
   try {
     const out = variant.record(program);
     program.keep(out);
     await program.compile();
     const [values] = await program.run({}, [out]).get();
-    if (c.error(values!) <= MAX_ERROR) return program;
+    if (c.error(values!) <= MAX_ERROR) return { name: variant.name, program, repeat: await repeats(program) };
     program.destroy();
   } catch (error) {
     program.destroy();

@@ -121,8 +121,8 @@ async function checkpointToModel(input: string, output: string, options: Convert
       `${input} holds neither CLIP nor the tokenizer; add --clip DIR and --gpt2 DIR (clipcap fetch clip-vit-base-patch32 and clipcap fetch gpt2 download them).`,
     );
   }
-  const source = await openFile(input);
   const folders = [await nodeFolder(options.clip), await nodeFolder(options.gpt2)] as const;
+  const source = await openFile(input);
   try {
     const tensors = await canonicalNames(await openTensors(source));
     const clip = await openClip(folders[0]);

@@ -103,7 +103,7 @@ export class ClipCap {
    * @throws ClipCapError `not-found`, `bad-weights`, `out-of-memory`, `aborted`. Nothing stays allocated after a failure.
    */
   static async load(device: Device, source: ModelSource, options: LoadOptions = {}): Promise<ClipCap> {
-    const folder = openFolder(source);
+    const folder = openFolder(source, options.signal);
     const loaders: WeightLoader[] = [];
     try {
       const files = await openModel(folder);
@@ -359,8 +359,8 @@ function checkList(images: readonly RgbImage[]): void {
   if (!Array.isArray(images)) throw new ClipCapError("bad-usage", "images must be a list, such as [image]");
 }
 
-function openFolder(source: ModelSource): ModelFolder {
-  if (typeof source === "string") return urlFolder(source);
+function openFolder(source: ModelSource, signal?: AbortSignal): ModelFolder {
+  if (typeof source === "string") return urlFolder(source, { signal });
   if (Array.isArray(source)) return filesFolder(source as readonly File[]);
   if (source instanceof Map) return mapFolder("the given files", source);
   if (typeof (source as ModelFolder | undefined)?.open === "function") return source as ModelFolder;

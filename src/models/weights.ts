@@ -96,6 +96,7 @@ export class WeightLoader {
       for (let row = 0; row < rows; row += step) {
         const end = Math.min(rows, row + step);
         this.put(out, await this.file.readF32(name, { rows: [row, end] }), first + row);
+        await this.flush();
       }
       first += rows;
       await this.wrote(name);
@@ -175,6 +176,10 @@ export class WeightLoader {
 
   private async wrote(name: string): Promise<void> {
     this.options.onBytes?.(tensorInfo(this.file, name).byteLength);
+    await this.flush();
+  }
+
+  private async flush(): Promise<void> {
     if (this.options.signal?.aborted) throw new ClipCapError("aborted", `loading ${this.file.name} was stopped`);
     if (this.unflushed < FLUSH_BYTES) return;
     this.unflushed = 0;

@@ -68,7 +68,10 @@ async function deviceNamed(name: string, options: NodeDeviceOptions): Promise<De
     return await openDevice({ ...options, toggles: [`adapter=${name}`] });
   } catch (cause) {
     const names = [...String(cause).matchAll(/name: '([^']*)'/g)].map((match) => match[1]);
-    if (names.length === 0) return openDevice(); // its error says how to get one
+    if (names.length === 0) {
+      (await openDevice()).close(); // where there is no adapter at all, its error says how to get one
+      throw cause;
+    }
     throw new ClipCapError("no-adapter", `no adapter is called ${name}; there is ${names.join(", ")}`, { cause });
   }
 }

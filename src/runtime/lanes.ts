@@ -1,4 +1,5 @@
 import type { Device } from "./device.js";
+import { ClipCapError } from "./errors.js";
 import { type KernelSpec, texture, write } from "./kernel.js";
 import { Program } from "./program.js";
 
@@ -34,7 +35,12 @@ export async function probeLanes(device: Device, info: GPUAdapterInfo, readable:
     uniforms: { base: 0 },
     workgroups: [1, 1, 1],
   });
-  await program.compile();
+  try {
+    await program.compile();
+  } catch (error) {
+    if (error instanceof ClipCapError && error.code === "validation") return NONE; // destroyed already
+    throw error;
+  }
   program.run();
   const got = new Uint32Array(await device.read(out));
   program.destroy();

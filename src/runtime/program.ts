@@ -119,12 +119,13 @@ export class Program {
   backward(y: Tensor, dy: Tensor): Gradients {
     const gradients = new Gradients(this);
     gradients.add(y, () => dy);
+    const { taping } = this;
     this.taping = false; // gradients are not differentiated again
     for (const op of this.tape.splice(0).reverse()) {
       const known = gradients.get(op.y);
       if (known) op.backward(known, gradients);
     }
-    this.taping = true;
+    this.taping = taping;
     return gradients;
   }
 

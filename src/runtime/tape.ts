@@ -49,6 +49,12 @@ export class Gradients {
     if (known === 0) this.written.push(...ranges);
     return { grad, accumulate: known === 0 ? this.program.scalar("accumulate") : 1 };
   }
+
+  /** The target of an operand that only a parameter can be. @throws TypeError where a computed value would need it. */
+  parameter(t: Tensor): GradientTarget | undefined {
+    if (t.storage.kind === "transient" && t.requiresGrad) throw new TypeError(`${t.label} must be a parameter`);
+    return this.target(t);
+  }
 }
 
 /** Bytes [start, end) of a buffer. */

@@ -7,13 +7,13 @@ const PART_FILES = [...COMPANIONS, ...WEIGHT_FILES];
 /** Read at once. */
 const PIECE_BYTES = 16 * 2 ** 20;
 
-/** SHA-256 over all files that a model folder is read from: equal for equal models, wherever they lie. */
+/** SHA-256 over all files that a model folder is read from: equal for equal models, wherever they lie. Closes the folder. */
 export async function modelDigest(folder: ModelFolder): Promise<string> {
   const { clip, gpt2 } = await readManifest(folder);
   return digest(folder, ["clipcap.json", "mapper.safetensors", ...partFiles(clip), ...partFiles(gpt2)]);
 }
 
-/** The same over CLIP alone: what embeddings go by. */
+/** The same over CLIP alone: what embeddings go by. Closes the folder. */
 export async function clipDigest(folder: ModelFolder): Promise<string> {
   return digest(folder, partFiles((await readManifest(folder)).clip));
 }

@@ -61,3 +61,12 @@ it("has no target for a frozen tensor", () => {
   const frozen = new Tensor("wte", [1], "f32", { kind: "buffers", parts: [] });
   expect(new Gradients(program).target(frozen)).toBeUndefined();
 });
+
+it("refuses a computed value that needs a gradient where only a parameter can stand", () => {
+  const g = new Gradients(program);
+  const value = (requiresGrad: boolean) =>
+    new Tensor("scale", [64], "f32", { kind: "transient", program, bytes: 256, label: "scale", requiresGrad });
+  expect(() => g.parameter(value(true))).toThrow("scale must be a parameter");
+  expect(g.parameter(value(false))).toBeUndefined();
+  expect(g.parameter(table(4))).toMatchObject({ accumulate: FIRST });
+});

@@ -39,9 +39,9 @@ export function layerNorm(p: Program, x: Tensor, weight: Tensor, bias: Tensor, o
   });
   p.differentiate(y, [x, weight, bias], (dy, gradients) => {
     inputGradient(p, { x, weight, stats, dy, label, variant }, gradients);
-    const dweight = gradients.target(weight);
+    const dweight = gradients.parameter(weight);
     if (dweight) weightGradient(p, x, stats, dy, dweight, `d ${label}.weight`);
-    const dbias = gradients.target(bias);
+    const dbias = gradients.parameter(bias);
     if (dbias) columnSum(p, dy, dbias, { label: `d ${label}.bias` });
   });
   return y;

@@ -111,7 +111,7 @@ export function matmulBackward(
   const product = (x: Tensor, y: Tensor, l: Layout, name: string, to: Pick<MatmulOptions, "residual" | "target">) =>
     matmul(p, x, y, { ...to, layout: l, label: `d ${label}.${name}` });
   addGradient(p, gradients, o.residual, dout);
-  const bias = o.bias && gradients.target(o.bias);
+  const bias = o.bias && gradients.parameter(o.bias);
   if (bias) columnSum(p, stack(dout), bias, { label: `d ${label}.bias` });
   if (b.storage.kind === "buffers" && b.storage.parts.length > 1) {
     for (const { start, end } of b.storage.parts) {

@@ -4,6 +4,7 @@ import { matmul } from "../../src/kernels/matmul/matmul.js";
 import { matmulBackwardRef, matmulRef } from "../../src/kernels/matmul/matmul.ref.js";
 import { candidates, chooseVariant, type Variant, variantName } from "../../src/kernels/matmul/variant.js";
 import type { Device } from "../../src/runtime/device.js";
+import { Program } from "../../src/runtime/program.js";
 import { dequantizeRows, f16ToF32, f32ToF16, quantizeRows } from "../../src/weights/float.js";
 import { leaf, nmse, runGradients, runOp, split, testDevice, upload, values } from "./harness.js";
 
@@ -110,6 +111,24 @@ describe("the gradients of matmul", () => {
     for (const [i, d] of [...(bias ? [expected.dbias] : []), ...(residual ? [dout] : [])].entries()) {
       expect(nmse(rest[i]!, d)).toBeLessThan(1e-12);
     }
+  });
+
+  test("shapes that do not fit are refused", () => {
+    const p = new Program(device, "wrong", { gradients: false });
+    const t = (label: string, ...shape: number[]) => p.transient(label, shape);
+    const nt = { label: "y", layout: "nt" } as const;
+    const whole = upload(p, "whole", [8, 4], values("whole", 32));
+    expect(() => matmul(p, t("a", 5, 4), t("b", 8, 5), nt)).toThrow("y: the inner sizes differ (a [5,4], b [8,5], nt)");
+    expect(() => matmul(p, t("a", 5, 0), t("b", 8, 0), nt)).toThrow("a matrix is empty");
+    expect(() => matmul(p, t("a", 5, 4), t("b", 8, 4), { ...nt, residual: t("r", 1, 8) })).toThrow(
+      "the residual [1,8] has another size than the result",
+    );
+    const target = { grad: t("g", 4, 4), accumulate: 0 };
+    expect(() => matmul(p, t("a", 2, 4, 4), t("b", 4, 4), { ...nt, target })).toThrow(
+      "the target [4,4] has another size",
+    );
+    expect(() => matmul(p, t("a", 5, 8), split(whole, 4), { ...nt, layout: "nn" })).toThrow("parts need the nt layout");
+    p.destroy();
   });
 
   test("a weight in two parts", async () => {

@@ -171,9 +171,16 @@ function matmulShape(a: Tensor, b: Tensor, o: MatmulOptions): MatmulShape {
   const fail = (why: string): never => {
     throw new RangeError(`${o.label}: ${why} (a [${a.shape}], b [${b.shape}], ${layout})`);
   };
+  const batch = a.shape.slice(0, -2).reduce((x, y) => x * y, 1);
+  const count = batch * M * N;
   if (inner !== K) fail("the inner sizes differ");
+  if (count * K === 0) fail("a matrix is empty");
+  if (layout !== "nt" && b.storage.kind === "buffers" && b.storage.parts.length > 1) fail("parts need the nt layout");
   if (layout !== "nt" && b.dtype !== "f32") fail(`${b.dtype} weights need the nt layout`);
   if (o.bias && o.bias.size !== N) fail(`the bias has ${o.bias.size} values for ${N} columns`);
   if (b.shape.length > 2 && `${b.shape.slice(0, -2)}` !== `${a.shape.slice(0, -2)}`) fail("the batches differ");
-  return { layout, M, K, N, batch: a.shape.slice(0, -2).reduce((x, y) => x * y, 1) };
+  for (const [name, t] of [["residual", o.residual] as const, ["target", o.target?.grad] as const]) {
+    if (t && t.size !== count) fail(`the ${name} [${t.shape}] has another size than the result`);
+  }
+  return { layout, M, K, N, batch };
 }

@@ -72,10 +72,13 @@ function usualVariant(shape: MatmulShape, device: Choosing): Variant {
     const rows = layout === "tn" ? 4 * lanes : M <= 8 ? M : nearlyBestRows(M)[0]!;
     return { family: "lane", lanes, rows, a: device.textures && paysTexture(shape) ? "texture" : "buffer" };
   }
-  if (layout === "nt" && vectors && M <= 8) return { family: "few-rows", rows: M <= 1 ? 1 : M <= 4 ? 4 : 8 };
+  if (layout === "nt" && vectors && M <= 8 && N <= 4 * MOST_WORKGROUPS)
+    return { family: "few-rows", rows: M <= 1 ? 1 : M <= 4 ? 4 : 8 };
   return lanes === 0 && fillsLargeTiles(shape) ? LARGE_TILE : TILE;
 }
 
+/** In one dimension, by WebGPU's default limits. */
+const MOST_WORKGROUPS = 65_535;
 const TILE: Variant = { family: "tile", size: 64 };
 const LARGE_TILE: Variant = { family: "tile", size: 128 };
 

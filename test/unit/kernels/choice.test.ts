@@ -21,6 +21,12 @@ it("sizes belong to the class of the next power of two", () => {
   expect([1, 2, 3, 4, 5, 64, 65, 768, 50_257].map(sizeClass)).toEqual([1, 2, 4, 4, 8, 64, 128, 1024, 65_536]);
 });
 
+it("matmul: few rows take whole workgroups of one dimension, beyond it tiles", () => {
+  const shape = { layout: "nt", M: 1, K: 4 } as const;
+  expect(chooseVariant({ ...shape, N: 4 * 65_535 }, { lanes: 0 })).toEqual({ family: "few-rows", rows: 1 });
+  expect(chooseVariant({ ...shape, N: 4 * 65_536 }, { lanes: 0 }).family).toBe("tile");
+});
+
 it("matmul: a table changes the shapes of its classes and no others", () => {
   const shape = { layout: "nt", M: 400, K: 768, N: 3072 } as const;
   const usual = chooseVariant(shape, { lanes: 8 });

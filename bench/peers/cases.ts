@@ -97,12 +97,12 @@ export function shapeOf(c: Case): string {
 
 /** Operations of the matrix products of a call, two for a multiply-add; undefined where there are none. */
 export function flopsOf(c: Case): number | undefined {
-  const block = (T: number) => 24 * T * C * C + 4 * T * T * C;
+  const block = (T: number) => 24 * T * C * C + causalAttention(T);
   switch (c.type) {
     case "matmul":
       return 2 * c.M * c.K * c.N;
     case "attention":
-      return 4 * c.T * c.T * C;
+      return causalAttention(c.T);
     case "block":
       return block(c.T);
     case "block-step":
@@ -116,17 +116,21 @@ export function flopsOf(c: Case): number | undefined {
   }
 }
 
+/** Each token looks at those before it and at itself. */
+function causalAttention(T: number): number {
+  return 2 * T * (T + 1) * C;
+}
+
 /** What no library can leave out: logits computed again in the backward pass do not count, and frozen matrices get no gradient. */
 function captionStepFlops(B: number, T: number): number {
   const { prefixLength: K, clipLength, clipWidth, layers } = MAPPER;
-  const attention = (tokens: number) => 4 * B * tokens * tokens * C;
   const tokens = clipLength + K;
   const spread = 2 * B * clipWidth * clipLength * C;
-  const mapperBlock = 16 * B * tokens * C * C + attention(tokens); // q|k|v, project and two of twice the width
+  const mapperBlock = 16 * B * tokens * C * C + 4 * B * tokens * tokens * C; // q|k|v, project and two of twice the width
   const gpt2Block = 24 * B * (K + T) * C * C;
   const logits = 2 * B * T * C * GPT2.vocab;
   const mapper = 2 * spread + 3 * layers * mapperBlock; // nor is that of CLIP's embeddings
-  return mapper + GPT2.layers * (2 * gpt2Block + 3 * attention(K + T)) + 2 * logits;
+  return mapper + GPT2.layers * (2 * gpt2Block + 3 * B * causalAttention(K + T)) + 2 * logits;
 }
 
 export interface Values {

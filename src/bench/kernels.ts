@@ -1,6 +1,6 @@
 import { boundBytes } from "../runtime/bound-bytes.js";
 import type { Device } from "../runtime/device.js";
-import { Program } from "../runtime/program.js";
+import { flopsOf, Program } from "../runtime/program.js";
 import type { Tensor } from "../runtime/tensor.js";
 import type { KernelCase, Recorded, Values } from "./cases/case.js";
 import type { Peaks } from "./peaks.js";
@@ -32,7 +32,7 @@ export async function measureCase(
     await program.compile();
     const error = errorOf(await firstRun(program, outputs, scalars));
     const timed = program.dispatches.map((_, i) => i).slice(from);
-    const flops = timed.reduce((sum, i) => sum + (program.dispatches[i]!.flops ?? 0), 0);
+    const flops = timed.reduce((sum, i) => sum + flopsOf(program.dispatches[i]!, scalars), 0);
     const bytes = recorded.bytes ?? timed.reduce((sum, i) => sum + boundBytes(program.dispatches[i]!, device.empty), 0);
     const targetMs = options.targetMs ?? TARGET_MS;
     const idealMs = Math.max(flops / peaks.gflops, bytes / peaks.gbs) / 1e6;

@@ -4,7 +4,7 @@ import { l2Normalize } from "../kernels/l2norm/l2norm.js";
 import { linear } from "../kernels/matmul/matmul.js";
 import { addPositions, concatRows, gatherRows } from "../kernels/rows/rows.js";
 import type { Device } from "../runtime/device.js";
-import { type Dispatch, Program } from "../runtime/program.js";
+import { type Dispatch, flopsOf, Program } from "../runtime/program.js";
 import { Tensor } from "../runtime/tensor.js";
 import { clipVision } from "./clip.js";
 import type { Networks } from "./clipcap.js";
@@ -180,9 +180,10 @@ function attentions(p: Program, network: string): { readonly qkv: Tensor; readon
     .map(({ tensors }) => ({ qkv: whole(tensors.q!), out: whole(tensors.out!) }));
 }
 
-function seenStep({ label, kernel, tensors, flops = 0 }: Dispatch): SeenStep {
+function seenStep(dispatch: Dispatch): SeenStep {
+  const { label, kernel, tensors } = dispatch;
   const written = kernel.bindings.find(({ access }) => access === "read_write")!;
-  return { label, kernel: kernel.name, shape: whole(tensors[written.name]!).shape, flops };
+  return { label, kernel: kernel.name, shape: whole(tensors[written.name]!).shape, flops: flopsOf(dispatch) };
 }
 
 function whole(t: Dispatch["tensors"][string]): Tensor {

@@ -23,8 +23,16 @@ export interface Dispatch {
   readonly tensors: Readonly<Record<string, Tensor | TensorPart>>;
   readonly uniforms: Readonly<Record<string, number | Scalar>>;
   readonly workgroups: readonly [number, number, number];
-  /** Arithmetic of this dispatch (a multiply-add counts two), for benchmarks. */
-  readonly flops?: number;
+  /** Arithmetic of this dispatch (a multiply-add counts two), for benchmarks; some depends on the run's scalars. */
+  readonly flops?: number | ((scalars: Readonly<Record<string, number>>) => number);
+}
+
+/** The arithmetic of a dispatch in a run with these scalars. */
+export function flopsOf(
+  { flops = 0 }: Pick<Dispatch, "flops">,
+  scalars: Readonly<Record<string, number>> = {},
+): number {
+  return typeof flops === "number" ? flops : flops(scalars);
 }
 
 export interface CompileOptions {

@@ -1,6 +1,6 @@
 // Chrome's trace event format, which chrome://tracing and ui.perfetto.dev open: docs/tracing.md.
 import { boundBytes } from "./bound-bytes.js";
-import type { Dispatch } from "./program.js";
+import { type Dispatch, flopsOf } from "./program.js";
 import { whole } from "./tensor.js";
 import type { HostSlice, ProgramRun, TraceData } from "./trace.js";
 
@@ -53,7 +53,7 @@ function* hostEvents(slices: readonly HostSlice[]): Generator<TraceEvent> {
 function* runEvents({ program, dispatches, scalars, times }: ProgramRun): Generator<TraceEvent> {
   const span = (name: string, tid: number, first: number, last: number) =>
     slice(GPU, tid, name, times[2 * first]!, times[2 * last + 1]!);
-  const flops = dispatches.reduce((sum, d) => sum + (d.flops ?? 0), 0);
+  const flops = dispatches.reduce((sum, d) => sum + flopsOf(d, scalars), 0);
   yield {
     ...span(program, PROGRAMS, 0, dispatches.length - 1),
     cat: "program",
@@ -100,7 +100,7 @@ function describe(d: Dispatch, scalars: ProgramRun["scalars"]): Readonly<Record<
     tensors: Object.fromEntries(tensors),
     uniforms: Object.fromEntries(uniforms),
     workgroups: d.workgroups,
-    flops: d.flops ?? 0,
+    flops: flopsOf(d, scalars),
     bound_bytes: boundBytes(d),
   };
 }

@@ -1,7 +1,7 @@
 import { capLogitScale } from "../kernels/contrastive/contrastive.js";
 import { Arenas } from "../runtime/arenas.js";
 import type { Device } from "../runtime/device.js";
-import { Program } from "../runtime/program.js";
+import { flopsOf, Program } from "../runtime/program.js";
 import type { Reading } from "../runtime/reading.js";
 import { rowsOfTensor, type Tensor } from "../runtime/tensor.js";
 import type { HostBatch } from "./batch.js";
@@ -129,7 +129,7 @@ export class Trainer {
     return this.recorded
       .values()
       .next()
-      .value!.program.dispatches.reduce((sum, d) => sum + (d.flops ?? 0), 0);
+      .value!.program.dispatches.reduce((sum, d) => sum + flopsOf(d), 0);
   }
 
   free(): void {

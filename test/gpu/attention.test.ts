@@ -17,7 +17,7 @@ import {
 } from "../../src/kernels/attention/attention.js";
 import { attentionRef, cachedAttentionRef, type HeadsData } from "../../src/kernels/attention/attention.ref.js";
 import type { Device } from "../../src/runtime/device.js";
-import { Program } from "../../src/runtime/program.js";
+import { flopsOf, Program } from "../../src/runtime/program.js";
 import { inputs, views, withMask } from "./attention-inputs.js";
 import { nmse, runOp, testDevice, upload, values } from "./harness.js";
 
@@ -91,6 +91,23 @@ describe("attention", () => {
     expect(chooseVariant(true, { lanes: 8 })).toBe("lanes");
     expect(chooseVariant(true, { lanes: 0 })).toBe("tile");
     expect(chooseVariant(false, { lanes: 8 })).toBe("tile");
+  });
+
+  it("counts the arithmetic of the pairs that are seen, against a cache by the run's keys", () => {
+    const { device } = devices[0]!;
+    const p = new Program(device, "counted");
+    const [B, T, H, D] = [2, 5, 3, 8];
+    const view = packedQkv(p.persistent("qkv", [B * T, 3 * H * D]), B, T, H);
+    const o = { batch: B, queries: T, keys: T, heads: H, headSize: D, label: "seen" };
+    attention(p, ...view, { ...o, causal: false });
+    attention(p, ...view, { ...o, causal: true });
+    const [k, v] = [p.persistent("k", [B, 16, H * D]), p.persistent("v", [B, 16, H * D])];
+    const ancestry = p.persistent("ancestry", [B, 16], "u32");
+    const c = { rows: B, tokens: 2, heads: H, headSize: D, keys: p.scalar("keys"), label: "cached" };
+    cachedAttention(p, p.persistent("x", [2 * B, 3 * H * D]), { k, v, rows: B, capacity: 16 }, ancestry, c);
+    const pairs = [25, 15, 9 + 10]; // two new tokens that see 9 and 10 keys
+    expect(p.dispatches.map((d) => flopsOf(d, { keys: 10 }))).toEqual(pairs.map((n) => 4 * B * H * D * n));
+    p.destroy();
   });
 
   it("refuses heads that do not fit in workgroup memory", () => {

@@ -113,7 +113,7 @@ function againstCache(device: Device): KernelCase[] {
             return {
               outputs: [y],
               error: ([got]) => squaredError(got!, cachedAttentionRef(qkv, k, v, ancestry, c)),
-              bytes: 4 * R * T * C * (2 + 2 * keys),
+              bytes: 4 * R * C * (2 * T + 2 * keys),
             };
           },
         };

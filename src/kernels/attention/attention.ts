@@ -94,7 +94,7 @@ export function attention(p: Program, q: HeadsView, k: HeadsView, v: HeadsView, 
       ...drop,
     },
     workgroups: grid(Tq, variant, p.device, o),
-    flops: 4 * B * H * Tq * Tk * D,
+    flops: 4 * B * H * visiblePairs(o) * D,
   });
   p.differentiate(out, inputs, (dout, gradients) => {
     backward(p, { q, k, v, out, lse: lse!, dout }, { ...o, variant, width, drop }, gradients);
@@ -179,8 +179,18 @@ function viewBackward(
       ...to.uniforms,
     },
     workgroups: grid(of === "q" ? Tq : Tk, variant, p.device, o),
-    flops: (of === "v" ? 4 : 6) * B * H * Tq * Tk * D,
+    flops: (of === "v" ? 4 : 6) * B * H * visiblePairs(o) * D,
   });
+}
+
+/** Pairs of a query and a key that it sees, without `keyLengths`. */
+function visiblePairs({
+  queries: Tq,
+  keys: Tk,
+  causal,
+}: Pick<AttentionOptions, "queries" | "keys" | "causal">): number {
+  const seeing = Math.min(Tq, Tk); // the last of them sees all keys, each before it one less
+  return causal ? seeing * Tk - (seeing * (seeing - 1)) / 2 : Tq * Tk;
 }
 
 function sizes(o: AttentionOptions, width: Vector): Record<string, number> {
@@ -320,7 +330,10 @@ export function cachedAttention(
     tensors: { qkv, k: cache.k, v: cache.v, ancestry, out },
     uniforms: { heads: H, tokens: T, keys: o.keys, capacity: cache.capacity },
     workgroups: [H, T, R],
-    flops: 4 * R * T * H * D * (typeof o.keys === "number" ? o.keys : cache.capacity),
+    flops: (scalars) => {
+      const keys = typeof o.keys === "number" ? o.keys : (scalars[o.keys.scalar] ?? cache.capacity);
+      return 4 * R * H * visiblePairs({ queries: T, keys, causal: true }) * D;
+    },
   });
   return out;
 }

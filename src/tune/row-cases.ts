@@ -1,5 +1,5 @@
 import { input, squaredError, values } from "../bench/cases/case.js";
-import { logSoftmax, topIndices } from "../kernels/decode/decode.ref.js";
+import { topError } from "../bench/cases/decode.js";
 import { rowTop, TOP_VARIANTS, topCandidates, topClass } from "../kernels/decode/top.js";
 import { layerNorm, layerNormClass } from "../kernels/layernorm/layernorm.js";
 import { layerNormRef } from "../kernels/layernorm/layernorm.ref.js";
@@ -42,25 +42,4 @@ function topCase(device: Device, rows: number, k: number): TuneCase {
     variants: topCandidates(device).map((name) => ({ name, record: (p) => record(p, name).tensor })),
     error: (out) => topError(out as Uint32Array, logits, rows, k),
   };
-}
-
-/** The tokens must be those of the reference, the maximum and the sum of the softmax as near as sums in f32 come. */
-function topError(out: Uint32Array, logits: Float32Array, rows: number, k: number): number {
-  const [tokens, sums] = [
-    { got: [] as number[], expected: [] as number[] },
-    { got: [] as number[], expected: [] as number[] },
-  ];
-  const floats = new Float32Array(out.buffer);
-  const vocabulary = logits.length / rows;
-  for (let r = 0; r < rows; r++) {
-    const row = Array.from(logits.subarray(r * vocabulary, (r + 1) * vocabulary));
-    const best = topIndices(row, k);
-    const at = (r * out.length) / rows;
-    tokens.expected.push(...best);
-    tokens.got.push(...best.map((_, j) => out[at + 2 * (j + 1) + 1]!));
-    sums.expected.push(row[best[0]!]!, -logSoftmax(row)[best[0]!]!);
-    sums.got.push(floats[at]!, floats[at + 1]!);
-  }
-  const equal = tokens.got.every((token, i) => token === tokens.expected[i]);
-  return equal ? squaredError(sums.got, sums.expected) : Number.POSITIVE_INFINITY;
 }

@@ -56,6 +56,20 @@ describe("the cases", () => {
     for (const [name, count] of chosen) expect(count, name).toBe(1);
   });
 
+  it("of the top tokens are not verified with one of them wrong by one", async () => {
+    const c = one("decode.top", "5 of 5");
+    const p = new Program(device, "top", { gradients: false });
+    const { outputs, error } = c.record(p);
+    p.keep(...outputs);
+    await p.compile();
+    const [raw] = await p.run({}, outputs).get();
+    const top = new Uint32Array(raw!.buffer);
+    expect(error([top])).toBeLessThan(1e-9);
+    const first = 3; // behind the maximum and the sum, as (score, token)
+    expect(error([top.with(first, top[first]! + 1)])).toBe(Number.POSITIVE_INFINITY);
+    p.destroy();
+  });
+
   it("are found by all the words of a pattern", () => {
     const found = matching(cases, "MATMUL.nt * greedy q8");
     expect(found.length).toBeGreaterThan(0);

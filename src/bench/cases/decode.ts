@@ -1,5 +1,12 @@
 import { type BeamRule, beamStep } from "../../kernels/decode/beam.js";
-import { beamStepRef, greedyStepRef, pooledStepRef, type RowRef, topIndices } from "../../kernels/decode/decode.ref.js";
+import {
+  beamStepRef,
+  greedyStepRef,
+  logSoftmax,
+  pooledStepRef,
+  type RowRef,
+  topIndices,
+} from "../../kernels/decode/decode.ref.js";
 import { greedyStep } from "../../kernels/decode/greedy.js";
 import { penalise } from "../../kernels/decode/penalise.js";
 import { repetitionPenaltyRef } from "../../kernels/decode/penalise.ref.js";
@@ -67,7 +74,6 @@ function sampleName({ filter, draw }: SampleVariant): string {
 
 const logitsOf = (rows: number) => values("logits", rows * V, 8);
 
-/** The candidates of every row; those of the last row are checked. */
 function topOf(rows: number, k: number, { variant, name, chosen }: Named<TopVariant>): KernelCase {
   return {
     kernel: "decode.top",
@@ -78,14 +84,34 @@ function topOf(rows: number, k: number, { variant, name, chosen }: Named<TopVari
     record: (p) => {
       const logits = logitsOf(rows);
       const top = rowTop(p, input(p, "logits", [rows, V], logits), k, { label: "top", variant });
-      const expected = () => topIndices(Array.from(logits.subarray((rows - 1) * V)), k);
-      const tokens = (got: Values) => {
-        const first = (rows - 1) * (top.length + 1) + 1;
-        return Array.from({ length: k }, (_, j) => got[2 * (first + j) + 1]!);
-      };
-      return { outputs: [top.tensor], error: ([got]) => squaredError(tokens(got!), expected()), bytes: 4 * rows * V };
+      const error = ([got]: readonly Values[]) => topError(got as Uint32Array, logits, rows, k);
+      return { outputs: [top.tensor], error, bytes: 4 * rows * V };
     },
   };
+}
+
+/**
+ * The error of what `rowTop` gives for each row: tokens must be those of the reference, the maximum and the sum of the softmax
+ * as near as sums in f32 come.
+ */
+export function topError(out: Uint32Array, logits: Float32Array, rows: number, k: number): number {
+  const [tokens, sums] = [
+    { got: [] as number[], expected: [] as number[] },
+    { got: [] as number[], expected: [] as number[] },
+  ];
+  const floats = new Float32Array(out.buffer);
+  const vocabulary = logits.length / rows;
+  for (let r = 0; r < rows; r++) {
+    const row = Array.from(logits.subarray(r * vocabulary, (r + 1) * vocabulary));
+    const best = topIndices(row, k);
+    const at = (r * out.length) / rows;
+    tokens.expected.push(...best);
+    tokens.got.push(...best.map((_, j) => out[at + 2 * (j + 1) + 1]!));
+    sums.expected.push(row[best[0]!]!, -logSoftmax(row)[best[0]!]!);
+    sums.got.push(floats[at]!, floats[at + 1]!);
+  }
+  const equal = tokens.got.every((token, i) => token === tokens.expected[i]);
+  return equal ? squaredError(sums.got, sums.expected) : Number.POSITIVE_INFINITY;
 }
 
 /** A state in the middle of a caption, with the same history on both sides. */

@@ -110,8 +110,8 @@ function kernelTime(fields: Fields): Time {
   return {
     name: [line(fields, "kernel"), line(fields, "variant"), line(fields, "shape"), line(fields, "dtype")],
     median,
-    best: fields.float("best_ms", median, Number.MIN_VALUE, MAX_MS),
-    p95: fields.float("p95_ms", median, Number.MIN_VALUE, MAX_MS),
+    best: fields.float("best_ms", median, Number.MIN_VALUE, median),
+    p95: fields.float("p95_ms", median, median, MAX_MS),
     verified: fields.bool("verified", true),
   };
 }
@@ -123,8 +123,8 @@ function modelTime(fields: Fields): Time {
   return {
     name: [line(fields, "what"), line(fields, "model"), `${line(fields, "how")}${curve}`, "ms"],
     median,
-    best: fields.float("best", median, Number.MIN_VALUE, MAX_MS),
-    p95: fields.float("p95", median, Number.MIN_VALUE, MAX_MS),
+    best: fields.float("best", median, Number.MIN_VALUE, median),
+    p95: fields.float("p95", median, median, MAX_MS),
     verified: true,
   };
 }

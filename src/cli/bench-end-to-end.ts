@@ -7,19 +7,15 @@ import { measurePeaks } from "../bench/peaks.js";
 import { fixed, type ReportHead, round } from "../bench/result.js";
 import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
-import { writeAtomically } from "../weights/node-source.js";
+import { publish, type ResultFiles } from "./bench-results.js";
 import { chooseDevice } from "./device.js";
 import { sentence } from "./fail.js";
 import type { Screen } from "./screen.js";
 import { stopSignal, untilStopped, waitForTheEnd } from "./stop.js";
 import { table } from "./table.js";
 
-export interface EndToEndOptions {
+export interface EndToEndOptions extends ResultFiles {
   readonly list?: boolean;
-  /** True where no file is named. */
-  readonly json?: string | true;
-  readonly html?: string;
-  readonly quiet?: boolean;
   readonly device: string;
 }
 
@@ -55,7 +51,8 @@ async function measure(groups: readonly Group[], pattern: string, options: EndTo
     interrupted: stopSignal.aborted || undefined,
     measurements,
   };
-  if (measurements.length > 0) await publish(report, options, screen);
+  const shown = { lines: endToEndLines(report), page: () => endToEndPage(report) };
+  if (measurements.length > 0) await publish(report, shown, options, screen);
   saved();
 }
 
@@ -92,18 +89,6 @@ async function measureGroups(
       screen.complain(new Error(`${name}: ${sentence(error)}`));
     }
   }
-}
-
-async function publish(report: EndToEndReport, { json, html, quiet }: EndToEndOptions, screen: Screen): Promise<void> {
-  const text = `${JSON.stringify(report, null, 1)}\n`;
-  const files = [
-    ...(typeof json === "string" ? [[json, text] as const] : []),
-    ...(html === undefined ? [] : [[html, endToEndPage(report)] as const]),
-  ];
-  for (const [file, content] of files) await writeAtomically(file, (sink) => sink.write(Buffer.from(content)));
-  if (json === true) return screen.write(text);
-  for (const line of endToEndLines(report)) screen.print(line);
-  if (!quiet) for (const [file] of files) screen.print(`Wrote ${file}`);
 }
 
 /** A table for each model. */

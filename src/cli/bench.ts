@@ -14,6 +14,7 @@ import { ClipCapError } from "../runtime/errors.js";
 import { fileError, writeAtomically } from "../weights/node-source.js";
 import { benchEndToEnd } from "./bench-end-to-end.js";
 import { comparisonLines, headLines, resultLines } from "./bench-lines.js";
+import { checkResultFiles, publish } from "./bench-results.js";
 import { chooseDevice } from "./device.js";
 import { sentence } from "./fail.js";
 import { numeric, withCommonOptions } from "./options.js";
@@ -81,6 +82,7 @@ async function bench(pattern: string | undefined, options: Options): Promise<voi
   checkOptions(pattern, options);
   const screen = new Screen(options);
   if (options.compare) return compare(options.compare, options, screen);
+  await checkResultFiles(options);
   if (options.endToEnd) return benchEndToEnd(pattern ?? "", options, screen);
   const tracing = await openTracing(options);
   const device = await chooseDevice(options.device, { timestamps: true });
@@ -155,7 +157,8 @@ async function measure(job: Job): Promise<void> {
     interrupted: !complete || undefined,
     results,
   };
-  if (results.length > 0) await publish(report, options, screen);
+  const lines = [...headLines(report), "", ...resultLines(results)];
+  if (results.length > 0) await publish(report, { lines, page: () => benchPage(report) }, options, screen);
   if (complete) await tracing.write(screen);
   saved();
   const wrong = results.filter((r) => !r.verified).length;
@@ -195,18 +198,6 @@ function hasEnded(device: Device): boolean {
   } catch {
     return true;
   }
-}
-
-async function publish(report: KernelReport, { json, html, quiet }: Options, screen: Screen): Promise<void> {
-  const text = `${JSON.stringify(report, null, 1)}\n`;
-  const files = [
-    ...(typeof json === "string" ? [[json, text] as const] : []),
-    ...(html === undefined ? [] : [[html, benchPage(report)] as const]),
-  ];
-  for (const [file, content] of files) await writeAtomically(file, (sink) => sink.write(Buffer.from(content)));
-  if (json === true) return screen.write(text);
-  for (const line of [...headLines(report), "", ...resultLines(report.results)]) screen.print(line);
-  if (!quiet) for (const [file] of files) screen.print(`Wrote ${file}`);
 }
 
 async function compare(files: readonly string[], { json }: Options, screen: Screen): Promise<void> {

@@ -106,6 +106,12 @@ describe("clipcap bench", () => {
     expect(JSON.parse(stdout).results).toHaveLength(1);
   });
 
+  it("a file that cannot be written is said before anything is measured", async () => {
+    const ran = await clipcap(["bench", "rows.repeat", ...QUICK, "--json", join(at("wrong.json"), "x.json")]);
+    expect(ran).toMatchObject({ exitCode: 1, stdout: "" });
+    expect(ran.stderr).toContain("cannot be written");
+  });
+
   it("--trace holds one run of each case: of a backward its forward too", async () => {
     const trace = at("trace.json");
     const ran = await clipcap(["bench", "rows.repeat", ...QUICK, "--trace", trace]);

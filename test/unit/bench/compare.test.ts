@@ -100,6 +100,8 @@ describe("parseReport", () => {
     ["no results in it", { ...good, results: {} }, /no list "results"/],
     ["a result that is no object", { ...good, results: [7] }, /^a\.json: results\[0\] must be a JSON object, not 7\.$/],
     ["a time below zero", withLine({ median_ms: -1 }), /results\[0\]: "median_ms" must be a number from/],
+    ["a best above the median", withLine({ best_ms: 3 }), /"best_ms" must be a number from/],
+    ["a 95th percentile below the median", withLine({ p95_ms: 0.5 }), /"p95_ms" must be a number from/],
     ["a time that is a text", withLine({ p95_ms: "1" }), /results\[0\]: "p95_ms" must be a number from/],
     ["a terminal's escape", withLine({ kernel: "\u001b[2J" }), /"kernel" must be a text of one line/],
     ["a long name", withLine({ shape: "x".repeat(501) }), /"shape" must be a text of one line/],

@@ -28,9 +28,10 @@ export async function usableTable(file: string, device: Device, next: string): P
   }
 }
 
-/** Lets what is recorded from now on take the kernels of a table. */
+/** Lets what is recorded from now on take the kernels of a table; one that changes none is as good as no table. */
 export function useTable(device: Device, table: TuneTable): void {
-  device.tuned = tunedOf(table);
+  const tuned = tunedOf(table);
+  device.tuned = Object.keys(tuned.choices).length > 0 ? tuned : undefined;
 }
 
 /**

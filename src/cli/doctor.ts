@@ -169,7 +169,7 @@ async function describeKernels(device: Device): Promise<Check> {
     if (!table) return { ...check, detail: "the usual ones; clipcap tune finds the fastest in a minute or two" };
     const { digest, choices } = tunedOf(table);
     const [date, changed] = [table.date.slice(0, 10), Object.keys(choices).length];
-    const unused = device.tuned ? "" : "; not used, as CLIPCAP_TUNE=0 says";
+    const unused = device.tuned || changed === 0 ? "" : "; not used, as CLIPCAP_TUNE=0 says";
     const detail = `measured ${date}: ${changed} of ${table.results.length} classes take another than usual${unused}`;
     return { ...check, detail, data: { digest, date: table.date } };
   } catch (error) {

@@ -123,7 +123,7 @@ function damaged(file: string, why: string, cause?: Error): ClipCapError {
 function parseFound(where: string, value: unknown): Found {
   const f = new Fields(where, asObject(where, value, "bad-input"), "bad-input");
   const { wrong } = f.values;
-  if (!Array.isArray(wrong) || !wrong.every((name) => typeof name === "string")) throw f.error("wrong", "names");
+  if (!Array.isArray(wrong) || !wrong.every(isPlain)) throw f.error("wrong", "names");
   return {
     of: required(f, "of"),
     shape: required(f, "shape"),
@@ -134,9 +134,14 @@ function parseFound(where: string, value: unknown): Found {
   };
 }
 
+/** What the terminal can be shown. */
+function isPlain(value: unknown): value is string {
+  return typeof value === "string" && !/\p{Cc}/u.test(value);
+}
+
 function required(f: Fields, key: string): string {
   const value = f.text(key);
-  if (value === undefined) throw f.error(key, "a text");
+  if (!isPlain(value)) throw f.error(key, "a text without control characters");
   return value;
 }
 

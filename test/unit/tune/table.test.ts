@@ -60,10 +60,11 @@ it("that is damaged is refused in one sentence", async () => {
     [whole.slice(0, 90), /is damaged \(is not valid JSON/],
     ["[1]", /is damaged \(must be a JSON object, not \[1\]\)/],
     [whole.replace('"format":1', '"format":2'), /"format" must be a whole number from 1 to 1, not 2/],
-    [whole.replace('"chosen":"fast"', '"chosen":7'), /results\[0\]: "chosen" must be a text, not 7/],
+    [whole.replace('"chosen":"fast"', '"chosen":7'), /results\[0\]: "chosen" must be a text/],
     [whole.replace('"speedup":1.25', '"speedup":null'), /"speedup" must be a number/],
+    [whole.replace('"of":"a"', '"of":"a\\u001b[2J"'), /results\[0\]: "of" must be a text without control characters/],
     [whole.replace('["broken"]', '"broken"'), /"wrong" must be/],
-    [whole.replace('"driver"', '"Driver"'), /"driver" must be a text, not missing/],
+    [whole.replace('"driver"', '"Driver"'), /"driver" must be a text without control characters, not missing/],
     [" ".repeat(2 ** 20 + 1), /bytes are more than any table has/],
   ];
   for (const [text, message] of broken) {

@@ -98,7 +98,8 @@ export class Device {
     const device = new Device(gpuDevice, adapterInfo(adapter.info), options);
     try {
       if (device.adapter.isCpu && gpuDevice.features.has("subgroups")) {
-        const { lanes, textures } = await probeLanes(device, adapter.info, readableTextures(gpu));
+        const readable = !!gpu.wgslLanguageFeatures?.has("readonly_and_readwrite_storage_textures");
+        const { lanes, textures } = await probeLanes(device, adapter.info, readable);
         device.lanes = lanes;
         device.textures = textures;
       }
@@ -338,12 +339,10 @@ export class Device {
 
   /** Waits for the copy into a staging buffer, returns its bytes and gives the buffer back to the pool. */
   async mapStaging(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
-    try {
-      await this.wait(buffer.mapAsync(1, 0, bytes));
-    } catch (error) {
+    await this.wait(buffer.mapAsync(1, 0, bytes)).catch((error) => {
       this.release(buffer); // it may be mapped
       throw error;
-    }
+    });
     const copy = buffer.getMappedRange(0, bytes).slice(0);
     buffer.unmap();
     const pool = this.staging.get(buffer.size);
@@ -391,10 +390,6 @@ export class Device {
   private invalid(message: string): void {
     if (this.shortages.size === 0) this.fail(new ClipCapError("validation", message));
   }
-}
-
-function readableTextures(gpu: GPU): boolean {
-  return !!gpu.wgslLanguageFeatures?.has("readonly_and_readwrite_storage_textures");
 }
 
 function padTo4(bytes: Uint8Array<ArrayBufferLike>): Uint8Array<ArrayBuffer> {

@@ -3,8 +3,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { MAX_KEPT, MAX_SHOWN, type Problem } from "../data/captions/problems.js";
-import { Device } from "../runtime/device.js";
+import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
+import { planningDevice } from "../runtime/planning.js";
 import { parseTrainConfig, type TrainConfig } from "../train/config.js";
 import { dataWarnings, filterData, openTrainingData, type TrainingData } from "../train/node-data.js";
 import { type Embeddings, embeddingsInput, embedPictures, givenEmbeddings } from "../train/node-embed.js";
@@ -268,7 +269,7 @@ function finish({ step, best, early, grey }: TrainOutcome, { json, quiet, out }:
 function dryRun(flags: TrainFlags, screen: Screen): Promise<void> {
   return withOpened(flags, screen, async ({ config, networks, data }) => {
     const device = await chooseDevice(flags.device);
-    const planning = Device.planning(device);
+    const planning = planningDevice(device);
     device.close();
     const plan = await planRun(planning, config, networks, data);
     screen.print(flags.json ? JSON.stringify(plan) : planTable(plan));

@@ -4,7 +4,6 @@ import { type CompiledKernel, compileKernel, type KernelSpec, TEXEL_FORMAT, wgsl
 import { probeLanes } from "./lanes.js";
 import { type Allocation, isOutOfMemory, MemoryLedger, type MemoryReport, megabytes } from "./memory.js";
 import type { DeviceOptions } from "./options.js";
-import { planningGpu } from "./planning.js";
 import { type DType, elements, type Part, rowBytes, storageBytes, Tensor, type TensorOptions } from "./tensor.js";
 import type { Recorder } from "./trace.js";
 import type { Tuned } from "./tuned.js";
@@ -51,7 +50,8 @@ export class Device {
   private failure: ClipCapError | undefined;
   private zeros: Tensor | undefined;
 
-  private constructor(
+  /** Over an opened GPUDevice, without the kernels that have to be proved right first; `open` does all. */
+  constructor(
     readonly gpu: GPUDevice,
     readonly adapter: AdapterInfo,
     private readonly options: DeviceOptions,
@@ -108,15 +108,6 @@ export class Device {
       device.close();
       throw error;
     }
-  }
-
-  /** One with the limits and kernels of `like` that only counts: `memory()` says what the same calls would take there. */
-  static planning(like: Device): Device {
-    const device = new Device(planningGpu(like.gpu.limits), like.adapter, {});
-    device.lanes = like.lanes;
-    device.textures = like.textures;
-    device.tuned = like.tuned;
-    return device;
   }
 
   /** Four zeros, for bindings that a kernel has but a call leaves out. */

@@ -1,8 +1,16 @@
-/**
- * A GPUDevice that takes no memory and computes nothing; what is read from it is zero. Behind a `Device` it says what a
- * run would allocate, by the same code that would allocate it (see `Device.planning`).
- */
-export function planningGpu(limits: GPUSupportedLimits): GPUDevice {
+import { Device } from "./device.js";
+
+/** A device with the limits and kernels of `like` that only counts: `memory()` says what the same calls would take there. */
+export function planningDevice(like: Device): Device {
+  const device = new Device(planningGpu(like.gpu.limits), like.adapter, {});
+  device.lanes = like.lanes;
+  device.textures = like.textures;
+  device.tuned = like.tuned;
+  return device;
+}
+
+/** Takes no memory and computes nothing; what is read from it is zero. */
+function planningGpu(limits: GPUSupportedLimits): GPUDevice {
   const ended: Promise<never> = new Promise(() => {});
   const pass = { setPipeline() {}, setBindGroup() {}, dispatchWorkgroups() {}, end() {} };
   const gpu = {

@@ -28,7 +28,7 @@ export interface RunPlan {
 
 /**
  * Goes through embedding, the programs of all shapes, the reading back of all parameters, two updates and validation on a
- * device that only counts (`Device.planning`), so the numbers are those of the code that trains.
+ * device that only counts (`planningDevice`), so the numbers are those of the code that trains.
  */
 export async function planRun(
   device: Device,

@@ -1,6 +1,7 @@
 /** What a run takes and makes, on the device: tiny networks on drawn scenes, through the code that `clipcap train` runs. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Device } from "../../src/runtime/device.js";
+import type { Device } from "../../src/runtime/device.js";
+import { planningDevice } from "../../src/runtime/planning.js";
 import { elements } from "../../src/runtime/tensor.js";
 import { parseTrainConfig } from "../../src/train/config.js";
 import type { ImageInput } from "../../src/train/images.js";
@@ -215,7 +216,7 @@ describe("the plan of a run is what it takes", () => {
         ...(group !== undefined && { group }),
       }));
     const unseen = { ...data, train: unread(data.train), dev: unread(data.dev) };
-    const plan = await planRun(Device.planning(on), config, networks, unseen);
+    const plan = await planRun(planningDevice(on), config, networks, unseen);
     if (!config.train.includes("clip")) {
       const encoder = await Encoder.create(on, networks.clip);
       await encoder.embed([new Float32Array(3 * 32 * 32)]);

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { layerNormClass } from "../../src/kernels/layernorm/layernorm.js";
 import type { NodeDeviceOptions } from "../../src/node.js";
-import { Device } from "../../src/runtime/device.js";
+import type { Device } from "../../src/runtime/device.js";
 import { type KernelSpec, write } from "../../src/runtime/kernel.js";
+import { planningDevice } from "../../src/runtime/planning.js";
 import type { Program } from "../../src/runtime/program.js";
 import type { TuneCase, TuneVariant } from "../../src/tune/case.js";
 import { matmulCases } from "../../src/tune/matmul-cases.js";
@@ -93,7 +94,7 @@ it("a class that the memory is too small for keeps its kernel; others are measur
 
 it("the cases are each of another class", async () => {
   const device = await testDevice({ features: "none" });
-  const of = [...tuneCases(Device.planning(device))].map((c) => c.of);
+  const of = [...tuneCases(planningDevice(device))].map((c) => c.of);
   device.close();
   expect(new Set(of).size).toBe(of.length);
   expect(of.length).toBeGreaterThan(30);

@@ -2,7 +2,8 @@ import { afterAll, expect, it, vi } from "vitest";
 import { parseReport } from "../../../src/bench/compare.js";
 import { GROUPS } from "../../../src/bench/end-to-end/node-groups.js";
 import { Generator } from "../../../src/models/generate.js";
-import { Device } from "../../../src/runtime/device.js";
+import type { Device } from "../../../src/runtime/device.js";
+import { planningDevice } from "../../../src/runtime/planning.js";
 import { report } from "./reports.js";
 
 vi.mock("../../../src/bench/end-to-end/networks.js", async (original) => {
@@ -45,7 +46,7 @@ it("every time of all groups together has a name of its own, so that complete re
   const times: object[] = [];
   for (const { name, measure } of GROUPS) {
     const before = times.length;
-    for await (const { what, model, how, unit, place } of measure(async () => Device.planning(LIKE), "auto", signal)) {
+    for await (const { what, model, how, unit, place } of measure(async () => planningDevice(LIKE), "auto", signal)) {
       if (unit === "ms") times.push({ what, model, how, unit, place, value: 1 });
     }
     expect(times.length, name).toBeGreaterThan(before);

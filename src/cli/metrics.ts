@@ -8,7 +8,14 @@ import {
   type Interval,
   MAX_RESAMPLES,
 } from "../metrics/bootstrap.js";
-import { MAX_CAPTION_LENGTH, pairCaptions, parseCandidates, parseReferences } from "../metrics/captions.js";
+import {
+  MAX_CAPTION_LENGTH,
+  matchIds,
+  pairCaptions,
+  parseCandidates,
+  parseReferences,
+  show,
+} from "../metrics/captions.js";
 import { diversity, lengths } from "../metrics/diversity.js";
 import { type Evaluation, evaluate, tokenizeItems } from "../metrics/evaluate.js";
 import type { CaptionItem } from "../metrics/item.js";
@@ -36,6 +43,7 @@ REFERENCES  COCO captions ({"annotations": [{"image_id", "caption"}]}), JSON lin
             "caption" or "captions", or {"id": ["…"]}
 CANDIDATES  COCO results ([{"image_id", "caption"}]), {"id": "…"}, or the output of clipcap caption --json
 Ids are compared as text: 42 is "42". Where one object has a key twice, such as {"1": ["a"], "1": ["b"]}, the last holds.
+A candidate "photos/x.jpg" without references takes those of "x.jpg", unless another candidate is called x.jpg as well.
 
 Scores are those of coco-caption: texts become Treebank tokens (lower case, without punctuation; brackets stay as
 "-lrb-"), BLEU takes the closest reference length, CIDEr-D counts document frequencies over the references of the
@@ -47,7 +55,7 @@ in other scripts is scored, where each run of letters is one word. A caption has
 ${MAX_FILE_BYTES / 1e6} MB.
 
 Intervals come from drawing images with replacement (bootstrap, percentiles 2.5 and 97.5). --compare draws the same images
-for both systems; p is two-sided. CIDEr-D keeps the document frequencies of the full set in every draw.
+for both systems; p is two-sided. The draws take the images sorted by id. CIDEr-D keeps the document frequencies of the full set in every draw.
 
 Examples:
   clipcap metrics captions_val2014.json results.json
@@ -91,13 +99,14 @@ async function metrics(referencesFile: string, candidatesFile: string, options: 
   try {
     screen.progress("reading captions");
     const references = parseReferences(referencesFile, await readText(referencesFile));
-    const candidates = parseCandidates(candidatesFile, await readText(candidatesFile));
+    const readCandidates = async (file: string) => matchIds(parseCandidates(file, await readText(file)), references);
+    const candidates = await readCandidates(candidatesFile);
     const names = { references: referencesFile, candidates: candidatesFile };
     const score = (file: string, items: readonly CaptionItem[]) => scoreSystem(file, items, options, screen);
     const system = score(candidatesFile, pairCaptions(references, candidates, names));
     const rivals: Rival[] = [];
     for (const file of options.compare ?? []) {
-      const others = sameImages(candidates, parseCandidates(file, await readText(file)), candidatesFile, file);
+      const others = sameImages(candidates, await readCandidates(file), candidatesFile, file);
       const rival = score(file, pairCaptions(references, others, { ...names, candidates: file }));
       rivals.push({ ...rival, comparison: compare(system, rival, options) });
     }
@@ -155,7 +164,7 @@ function sameImages(
   const missing = [...first.keys()].find((id) => !second.has(id)) ?? [...second.keys()].find((id) => !first.has(id));
   if (missing !== undefined) {
     const [has, lacks] = first.has(missing) ? [firstFile, secondFile] : [secondFile, firstFile];
-    const what = `${lacks} has no caption for image "${missing}" of ${has}; compare systems on the same images`;
+    const what = `${lacks} has no caption for image ${show(missing)} of ${has}; compare systems on the same images`;
     throw new ClipCapError("bad-input", what);
   }
   return new Map(Array.from(first.keys(), (id) => [id, second.get(id)!]));

@@ -10,6 +10,7 @@ import { ClipCapError } from "../runtime/errors.js";
 import { arrayEntry, type TensorEntry, writeSafetensors } from "../weights/node-safetensors.js";
 import { fileError, openFile } from "../weights/node-source.js";
 import { openSafetensors } from "../weights/safetensors.js";
+import type { ByteSource } from "../weights/source.js";
 
 /** What embeddings belong to. */
 export interface EmbeddingModel {
@@ -200,41 +201,41 @@ async function shardNames(folder: string): Promise<string[]> {
   return names.filter((name) => SHARD_NAME.test(name)).sort();
 }
 
-async function readShard(path: string, { fingerprint, width }: EmbeddingModel): Promise<Shard> {
+async function readShard(path: string, model: EmbeddingModel): Promise<Shard> {
   const source = await openFile(path);
   try {
-    const file = await openSafetensors(source);
-    if (file.metadata.fingerprint !== fingerprint) {
-      throw new ClipCapError(
-        "bad-input",
-        `${path} holds embeddings of another model; give another folder or delete it.`,
-      );
-    }
-    const shape = file.tensors.get("embeddings")?.shape ?? [];
-    if (shape.length !== 2 || shape[1] !== width) {
-      throw new ClipCapError(
-        "bad-input",
-        `${path} holds embeddings of shape [${shape}], not of ${width} numbers each.`,
-      );
-    }
-    const ids = texts(await file.readBytes("ids"));
-    const stamps = texts(await file.readBytes("stamps"));
-    if (ids?.length !== shape[0] || stamps?.length !== shape[0]) throw damaged(path, "its lists of images do not fit");
-    const vectors = await file.readF32("embeddings");
+    const { ids, stamps, vectors } = await readTensors(source, model).catch((error) => {
+      if (!(error instanceof ClipCapError) || error.code !== "bad-weights") throw error;
+      throw damaged(path, "it is cut short or no safetensors file", error); // its own advice is for weights
+    });
+    const rows = vectors.length / model.width;
+    if (ids?.length !== rows || stamps?.length !== rows) throw damaged(path, "its lists do not fit");
     if (findNonFinite(vectors) >= 0) throw damaged(path, "it holds NaN or infinity");
-    return { ids: ids!, stamps: stamps!, vectors };
-  } catch (error) {
-    throw error instanceof ClipCapError && error.code === "bad-weights" ? damaged(path, error.message) : error;
+    return { ids, stamps, vectors };
   } finally {
     await source.close();
   }
 }
 
-function damaged(path: string, what: string): ClipCapError {
-  return new ClipCapError(
-    "bad-weights",
-    `${path} is damaged; delete it, and its images are embedded again (${what.replace(/\.$/, "")}).`,
-  );
+/** The tensors of a shard; lists that are none are undefined. */
+async function readTensors(source: ByteSource, { fingerprint, width }: EmbeddingModel) {
+  const file = await openSafetensors(source);
+  const { name } = source;
+  if (file.metadata.fingerprint !== fingerprint) {
+    throw new ClipCapError("bad-input", `${name} holds embeddings of another model; give another folder or delete it.`);
+  }
+  const shape = file.tensors.get("embeddings")?.shape ?? [];
+  if (shape.length !== 2 || shape[1] !== width) {
+    const what = `holds embeddings of shape [${shape}], not of ${width} numbers each; delete it`;
+    throw new ClipCapError("bad-input", `${name} ${what}, and what it held is embedded again.`);
+  }
+  const [ids, stamps] = [texts(await file.readBytes("ids")), texts(await file.readBytes("stamps"))];
+  return { ids, stamps, vectors: await file.readF32("embeddings") };
+}
+
+function damaged(path: string, what: string, cause?: ClipCapError): ClipCapError {
+  const message = `${path} is damaged (${what}); delete it, and what it held is embedded again.`;
+  return new ClipCapError("bad-weights", message, { cause });
 }
 
 function texts(json: Uint8Array): string[] | undefined {

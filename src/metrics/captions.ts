@@ -10,11 +10,14 @@ export const MAX_CAPTION_LENGTH = 100_000;
 
 type Row = Readonly<Record<string, unknown>>;
 
+/** Ends messages about a whole file. */
+const FORMATS = "--help of clipcap metrics shows the formats";
+
 /** Where a row is, for messages: "refs.json, annotation 12". */
 type Place = () => string;
 
 /**
- * Reference captions by image, in the order of the file. Known are COCO's captions (`annotations` with `image_id` and
+ * Reference captions by image. Known are COCO's captions (`annotations` with `image_id` and
  * `caption`), JSON lines or an array of objects with `id`, `image_id` or `file` and `caption` or `captions`, and one object
  * `{"id": ["…", …]}`. Rows of one image add up; of equal keys of one JSON object the last holds, as everywhere. Ids are
  * compared as text: 42 is "42".
@@ -31,9 +34,10 @@ export function parseReferences(file: string, text: string): Map<string, string[
 }
 
 /**
- * One caption by image, in the order of the file: COCO's results `[{"image_id", "caption"}]`, one object `{"id": "…"}`, or
- * JSON lines such as `clipcap caption --json` writes. An empty caption counts as one. Of equal keys of one JSON object the
- * last holds, as everywhere; two rows of one image are an error, since scores are defined for one caption.
+ * One caption by image: COCO's results `[{"image_id", "caption"}]`, one object `{"id": "…"}`, or JSON lines such as
+ * `clipcap caption --json` writes. An empty caption counts as one. Of equal keys of one JSON object the last holds, as
+ * everywhere; two rows of one image are an error, since scores are defined for one caption. Sorted by id as text: JSON moves
+ * keys that are whole numbers, and the draws of an interval take images by their order.
  * @throws ClipCapError `bad-input` naming `file` and the place.
  */
 export function parseCandidates(file: string, text: string): Map<string, string> {
@@ -44,8 +48,27 @@ export function parseCandidates(file: string, text: string): Map<string, string>
     if (captions.length !== 1) throw bad(place(), `image ${show(id)} has ${captions.length} captions; keep one`);
     candidates.set(id, captions[0]!);
   }
-  if (candidates.size === 0) throw bad(file, "there are no captions in it");
-  return candidates;
+  if (candidates.size === 0) throw bad(file, "there are no captions in it; give at least one");
+  return sortedById(candidates);
+}
+
+/**
+ * The captions with the ids of `known` images, sorted again: `clipcap caption` names images by their paths, so
+ * "photos/x.jpg" is taken for "x.jpg" where only the latter is known and no other caption is of an x.jpg.
+ */
+export function matchIds<T>(captions: ReadonlyMap<string, T>, known: Pick<Set<string>, "has">): Map<string, T> {
+  const baseName = (id: string) => id.slice(id.lastIndexOf("/") + 1);
+  const counts = new Map<string, number>();
+  for (const name of Array.from(captions.keys(), baseName)) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const idOf = (id: string) => {
+    const name = baseName(id);
+    return !known.has(id) && known.has(name) && counts.get(name) === 1 ? name : id;
+  };
+  return sortedById(Array.from(captions, ([id, caption]) => [idOf(id), caption]));
+}
+
+function sortedById<T>(captions: Iterable<[string, T]>): Map<string, T> {
+  return new Map([...captions].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /**
@@ -62,11 +85,11 @@ export function pairCaptions(
   if (bare.length > 0) {
     const others = bare.length > 1 ? ` and ${bare.length - 1} more` : "";
     const known = [...references].find(([, captions]) => captions.length > 0);
-    const example = known === undefined ? "it has none at all" : `its ids are such as ${show(known[0])}`;
-    throw bad(
-      names.references,
-      `there are no references for image ${show(bare[0]!)} of ${names.candidates}${others}; ${example}`,
-    );
+    const [example, step] = known
+      ? [`its ids are such as ${show(known[0])}`, "give references of all images, by the same ids"]
+      : ["it has none at all", "give references"];
+    const what = `there are no references for image ${show(bare[0]!)} of ${names.candidates}${others}`;
+    throw bad(names.references, `${what} (${example}); ${step}`);
   }
   return [...candidates].map(([id, candidate]) => ({ candidate, references: references.get(id)! }));
 }
@@ -89,7 +112,7 @@ function* entries(file: string, text: string): Generator<[id: string, captions: 
   if (Array.isArray(value)) {
     for (const [i, row] of value.entries()) yield rowEntry(row, () => `${file}, entry ${i + 1}`);
   } else if (!isRow(value)) {
-    throw bad(file, `it holds ${show(value)} instead of captions; --help of clipcap metrics shows the formats`);
+    throw bad(file, `it holds ${show(value)} instead of captions; ${FORMATS}`);
   } else if (Array.isArray(value.annotations)) {
     for (const [i, row] of value.annotations.entries()) yield rowEntry(row, () => `${file}, annotation ${i + 1}`);
   } else if (idOf(value) !== undefined && ("caption" in value || "captions" in value)) {
@@ -110,7 +133,7 @@ function parse(file: string, raw: string): unknown {
   } catch (cause) {
     const lines = text.split("\n");
     const first = lines.find((line) => line.trim() !== "") ?? "";
-    if (first === "") throw bad(file, "it is empty");
+    if (first === "") throw bad(file, `it is empty; give a file of captions, ${FORMATS}`);
     if (!isJson(first)) throw notJson(file, cause);
     return lines.flatMap((line, i) => (line.trim() === "" ? [] : [parseLine(`${file}, line ${i + 1}`, line)]));
   }
@@ -134,14 +157,15 @@ function parseLine(place: string, line: string): unknown {
 
 /** The parser quotes the file, which may hold anything: one line of visible ASCII is kept. */
 function notJson(place: string, cause: unknown): ClipCapError {
-  return bad(place, `it is not valid JSON (${(cause as Error).message.replace(/[^ -~]+/g, " ")})`);
+  const reason = (cause as Error).message.replace(/[^ -~]+/g, " ");
+  return bad(place, `it is not valid JSON (${reason}); write the file again, ${FORMATS}`);
 }
 
 function rowEntry(row: unknown, place: Place): [string, readonly string[], Place] {
   const id = isRow(row) ? idOf(row) : undefined;
   if (!isRow(row) || id === undefined) {
     const found = isRow(row) ? "an object without an id" : show(row);
-    throw bad(place(), `expected {"image_id": …, "caption": "…"}, not ${found}`);
+    throw bad(place(), `expected {"image_id": …, "caption": "…"}, not ${found}; ${FORMATS}`);
   }
   return [id, checkedCaptions(row.captions ?? row.caption, place), place];
 }
@@ -154,9 +178,12 @@ function idOf(row: Row): string | undefined {
 function checkedCaptions(value: unknown, place: Place): readonly string[] {
   const captions: readonly unknown[] = Array.isArray(value) ? value : [value];
   for (const caption of captions) {
-    if (typeof caption !== "string") throw bad(place(), `a caption must be a text, not ${show(caption)}`);
+    if (typeof caption !== "string") throw bad(place(), `a caption must be a text, not ${show(caption)}; ${FORMATS}`);
     if (caption.length > MAX_CAPTION_LENGTH) {
-      throw bad(place(), `a caption has ${caption.length} characters; ${MAX_CAPTION_LENGTH} are the limit`);
+      throw bad(
+        place(),
+        `a caption has ${caption.length} characters, more than the limit of ${MAX_CAPTION_LENGTH}; shorten it`,
+      );
     }
   }
   return captions as readonly string[];
@@ -166,8 +193,11 @@ function isRow(value: unknown): value is Row {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A value in a message, cut short; of lists and objects, which may be nested without end, the kind: files are hostile. */
-function show(value: unknown): string {
+/**
+ * A value in a message, cut short, its control characters escaped; of lists and objects, which may be nested without end, the
+ * kind: files are hostile.
+ */
+export function show(value: unknown): string {
   if (typeof value === "object" && value !== null) return Array.isArray(value) ? "a list" : "an object";
   const text = JSON.stringify(value) ?? "nothing";
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;

@@ -22,7 +22,7 @@ export async function openFile(path: string): Promise<FileSource> {
   const stats = await handle.stat();
   if (!stats.isFile()) {
     await handle.close();
-    throw new ClipCapError("io", `${path} is not a regular file.`);
+    throw new ClipCapError("io", `${path} is not a regular file; name a file.`);
   }
   size = stats.size;
   return {
@@ -35,7 +35,8 @@ export async function openFile(path: string): Promise<FileSource> {
         const { bytesRead } = await handle.read(bytes, done, length - done, offset + done).catch((cause) => {
           throw fileError(path, cause);
         });
-        if (bytesRead === 0) throw new ClipCapError("io", `${path} became shorter while it was read.`);
+        if (bytesRead === 0)
+          throw new ClipCapError("io", `${path} became shorter while it was read; run again when it is complete.`);
         done += bytesRead;
       }
       return bytes;
@@ -64,7 +65,7 @@ export async function writeAtomically(
   process.once("exit", removeNow);
   try {
     throwIfAborted(signal, path);
-    await mkdir(dirname(temporary), { recursive: true });
+    await makeFolder(dirname(path));
     const handle = await open(temporary, "wx");
     try {
       await fill({
@@ -80,11 +81,18 @@ export async function writeAtomically(
     }
     await rename(temporary, path);
   } catch (cause) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => {}); // what failed first is what people need to know
     throw fileError(path, cause);
   } finally {
     process.off("exit", removeNow);
   }
+}
+
+/** Makes a folder and those above it, where they are not there. @throws ClipCapError `io` */
+async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true }).catch((cause) => {
+    throw fileError(path, cause);
+  });
 }
 
 /** What can be known to be in the way of a file before hours of work for it. @throws ClipCapError `io` */
@@ -123,12 +131,16 @@ export function fileError(path: string, cause: unknown): Error {
   const code = (cause as NodeJS.ErrnoException).code;
   switch (code) {
     case "ENOENT":
-      return new ClipCapError("not-found", `${path} does not exist.`, { cause });
+      return new ClipCapError("not-found", `${path} does not exist; check the path.`, { cause });
     case "EACCES":
     case "EPERM":
-      return new ClipCapError("io", `${path}: permission denied.`, { cause });
+      return new ClipCapError("io", `${path}: permission denied; change its permissions, or name another.`, { cause });
     case "EISDIR":
-      return new ClipCapError("io", `${path} is a folder, not a file.`, { cause });
+      return new ClipCapError("io", `${path} is a folder; name a file.`, { cause });
+    case "EEXIST":
+      return new ClipCapError("io", `${path} is a file; name a folder.`, { cause });
+    case "ENOTDIR":
+      return new ClipCapError("io", `${path} lies below a file; check the path.`, { cause });
     case "ENOSPC":
     case "EDQUOT":
       return new ClipCapError("io", `${path}: the disk is full; free some space and run again.`, { cause });

@@ -51,6 +51,20 @@ describe("scores", () => {
     }
   });
 
+  it("the output of clipcap caption --json names images by their paths", async () => {
+    const rows = golden.items.map(({ hypothesis }, i) => JSON.stringify({ file: `photos/${i}`, caption: hypothesis }));
+    await writeFile(at("paths.jsonl"), rows.join("\n"));
+    const score = (file: string, ...more: string[]) =>
+      clipcap(["metrics", at("references.json"), at(file), "--json", "--bootstrap", "20", ...more]);
+    const [byPath, byName] = await Promise.all([
+      score("paths.jsonl", "--compare", at("candidates.json")),
+      score("candidates.json"),
+    ]);
+    const { compare, ...scores } = JSON.parse(byPath.stdout);
+    expect(scores).toEqual(JSON.parse(byName.stdout)); // intervals also: numbers as keys and rows in any order
+    expect(compare[0].difference.cider_d.difference).toBe(0);
+  });
+
   it("raw text is tokenised", async () => {
     const { raw, bleu, rouge_l, cider_d } = sets.find((set) => set.raw !== undefined)!;
     await save("raw-r.json", Object.fromEntries(raw!.map(({ references }, i) => [`i${i}`, references])));
@@ -109,6 +123,7 @@ describe("what is not as it should be", () => {
       { image_id: 0, caption: "a" },
       { image_id: "0", caption: "b" },
     ]);
+    await save("hostile.json", { "\u001b[2J\n": "a" });
     await writeFile(at("broken.json"), '[{"image_id": \u001b[2J');
     await writeFile(at("huge.json"), "[");
     await truncate(at("huge.json"), 300e6);
@@ -123,9 +138,10 @@ describe("what is not as it should be", () => {
     [["candidates.json", "references.json"], "captions; keep one", 1],
     [["references.json", "strangers.json"], 'there are no references for image "x" of', 1],
     [["references.json", "candidates.json", "--compare", "strangers.json"], 'has no caption for image "0" of', 1],
+    [["hostile.json", "hostile.json", "--compare", "strangers.json"], 'no caption for image "\\u001b[2J\\n" of', 1],
     [["references.json", "twice.json"], 'entry 2: image "0" has a caption already', 1],
     [["references.json", "broken.json"], "it is not valid JSON", 1],
-    [["references.json", "."], "is a folder, not a file", 1],
+    [["references.json", "."], "is a folder; name a file", 1],
     [["references.json", "huge.json"], "huge.json has 300 MB; 256 are the limit", 1],
   ])("%j", async (args, message, exitCode) => {
     const ran = await clipcap(["metrics", ...args.map((arg) => (/json$|^\.$/.test(arg) ? at(arg) : arg))]);

@@ -113,6 +113,8 @@ describe("clipcap search", () => {
     writeFileSync(join(other, shards()[0]!), "nothing");
     const ran = await clipcap(["search", "a dog", photos, "--cache", other]);
     expect([ran.exitCode, ran.stdout]).toEqual([1, ""]);
-    expect(ran.stderr).toContain("is damaged; delete it, and its images are embedded again");
+    expect(ran.stderr).toContain(
+      "is damaged (it is cut short or no safetensors file); delete it, and what it held is embedded again",
+    );
   });
 });

@@ -128,7 +128,7 @@ describe("EmbeddingCache", () => {
       "bad-input: SHARD.safetensors holds embeddings of another model; give another folder or delete it.",
     );
     expect(await failure(open({ ...MODEL, width: 4 }))).toBe(
-      "bad-input: SHARD.safetensors holds embeddings of shape [1,3], not of 4 numbers each.",
+      "bad-input: SHARD.safetensors holds embeddings of shape [1,3], not of 4 numbers each; delete it, and what it held is embedded again.",
     );
   });
 
@@ -147,7 +147,7 @@ describe("EmbeddingCache", () => {
       await damage();
       const message = await failure(open());
       expect(message).toMatch(
-        /^bad-weights: SHARD.safetensors is damaged; delete it, and its images are embedded again/,
+        /^bad-weights: SHARD.safetensors is damaged \([^()]+\); delete it, and what it held is embedded again\.$/,
       );
       expect(message).toContain(what);
     }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cocoResults, pairCaptions, parseCandidates, parseReferences } from "../../src/metrics/captions.js";
+import { cocoResults, matchIds, pairCaptions, parseCandidates, parseReferences } from "../../src/metrics/captions.js";
 
 const parsed = (map: ReadonlyMap<string, unknown>) => Object.fromEntries(map);
 
@@ -43,6 +43,25 @@ describe("candidates", () => {
     ["JSON lines", '{"file": "1", "caption": "a dog", "logprob": -1}\n{"file": "2", "caption": ""}'],
   ])("%s", (_, text) => expect(parsed(parseCandidates("c.json", text))).toEqual({ "1": "a dog", "2": "" }));
 
+  it("are in one order whatever the format: JSON gives whole numbers as keys first, and sorted", () => {
+    const captions = [
+      ["b", "w"],
+      ["10", "y"],
+      ["9", "x"],
+    ] as const;
+    for (const value of [Object.fromEntries(captions), captions.map(([id, caption]) => ({ id, caption }))]) {
+      expect([...parseCandidates("c.json", JSON.stringify(value)).keys()]).toEqual(["10", "9", "b"]);
+    }
+  });
+
+  it("an image in a folder is found by its name, where that is the only one", () => {
+    const known = new Set(["x.jpg", "y.jpg", "cap/z.jpg"]);
+    const matched = (...ids: string[]) => [...matchIds(new Map(ids.map((id) => [id, ""])), known).keys()];
+    expect(matched("cap/none.jpg", "cap/x.jpg", "cap/z.jpg")).toEqual(["cap/none.jpg", "cap/z.jpg", "x.jpg"]);
+    expect(matched("a/x.jpg", "b/x.jpg", "a/y.jpg")).toEqual(["a/x.jpg", "b/x.jpg", "y.jpg"]);
+    expect(matched("x.jpg", "b/x.jpg")).toEqual(["b/x.jpg", "x.jpg"]);
+  });
+
   it("are read again as they were written", () => {
     const captions = new Map([
       ["391895", 'a "dog"\n'],
@@ -57,13 +76,14 @@ describe("candidates", () => {
 
 describe("what is not as it should be", () => {
   it.each([
-    ["", "c.json: it is empty"],
+    ["", "c.json: it is empty; give a file of captions, --help of clipcap metrics shows the formats"],
     ["no", "c.json: it is not valid JSON"],
     ['[{"image_id": 1', "c.json: it is not valid JSON"],
     ['{"id": 1, "caption": "a"}\n{"id": 2,', "c.json, line 2: it is not valid JSON"],
+    ["no", "; write the file again, --help of clipcap metrics shows the formats"],
     ["3", "c.json: it holds 3 instead of captions"],
-    ["[]", "c.json: there are no captions in it"],
-    ["{}", "c.json: there are no captions in it"],
+    ["[]", "c.json: there are no captions in it; give at least one"],
+    ["{}", "c.json: there are no captions in it; give at least one"],
     ['[{"caption": "a"}]', 'c.json, entry 1: expected {"image_id": …, "caption": "…"}, not an object without an id'],
     ["[[1]]", 'c.json, entry 1: expected {"image_id": …, "caption": "…"}, not a list'],
     [`{"1": ${"[".repeat(20_000)}${"]".repeat(20_000)}}`, 'c.json, image "1": a caption must be a text, not a list'],
@@ -80,7 +100,7 @@ describe("what is not as it should be", () => {
   it("a caption longer than the limit; one as long is scored", () => {
     expect(parseCandidates("c", JSON.stringify({ "1": "a".repeat(100_000) })).size).toBe(1);
     expect(() => parseCandidates("c", JSON.stringify({ "1": "a".repeat(100_001) }))).toThrow(
-      "a caption has 100001 characters; 100000 are the limit",
+      "a caption has 100001 characters, more than the limit of 100000; shorten it",
     );
   });
 });
@@ -106,11 +126,11 @@ describe("pairs", () => {
       ["3", "z"],
     ]);
     expect(() => pairCaptions(references, candidates, names)).toThrow(
-      'r.json: there are no references for image "a.jpg" of c.json and 1 more; its ids are such as "1"',
+      'r.json: there are no references for image "a.jpg" of c.json and 1 more (its ids are such as "1"); give references of all images, by the same ids',
     );
     for (const none of [new Map(), new Map([["1", []]])]) {
       expect(() => pairCaptions(none, candidates, names)).toThrow(
-        'for image "1" of c.json and 2 more; it has none at all',
+        'for image "1" of c.json and 2 more (it has none at all); give references',
       );
     }
   });

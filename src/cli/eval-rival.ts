@@ -1,18 +1,15 @@
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { cocoId } from "../eval/node-outputs.js";
 import { parseCandidates } from "../metrics/captions.js";
 import { modelFolder } from "../node/model.js";
 import { ClipCapError } from "../runtime/errors.js";
-import { fileError } from "../weights/node-source.js";
+import { readCaptionsFile } from "./captions-file.js";
 
 /** What captions are compared with: a model that is still to make its own, or captions that are there. */
 export type Rival =
   | { readonly type: "model"; readonly name: string }
   | { readonly type: "file"; readonly name: string; readonly captions: ReadonlyMap<string, string> };
-
-/** Captions of all COCO have 85 MB; a file is held as one text. */
-const MAX_FILE_BYTES = 256e6;
 
 /**
  * Finds out what `spec` is: a file of captions, the folder of an evaluation, or else a model (its folder or name).
@@ -31,17 +28,7 @@ export async function openRival(spec: string, ids: readonly string[]): Promise<R
 }
 
 async function readCaptions(file: string, ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
-  const { size } = await stat(file);
-  if (size > MAX_FILE_BYTES) {
-    throw new ClipCapError(
-      "bad-input",
-      `${file} has ${size} bytes; captions in one file take at most ${MAX_FILE_BYTES}`,
-    );
-  }
-  const text = await readFile(file, "utf8").catch((cause) => {
-    throw fileError(file, cause);
-  });
-  const found = parseCandidates(file, text);
+  const found = parseCandidates(file, await readCaptionsFile(file));
   const captions = new Map(ids.map((id) => [id, found.get(id) ?? found.get(cocoId(id))]));
   const bare = ids.filter((id) => captions.get(id) === undefined);
   if (bare.length > 0) {

@@ -115,7 +115,7 @@ async function evaluate(options: Options): Promise<void> {
     normalise: AS_WRITTEN,
   });
   const problems = problemSummary(data.problems);
-  if (problems !== "") note(`${options.data}: ${problems}. ${data.problems.kept[0]!.message}`, options, screen);
+  if (problems !== "") screen.note(`${options.data}: ${problems}. ${data.problems.kept[0]!.message}`);
   const images = testImages(data, options.split, options.limit ?? data.images.length);
   const ids = images.map(({ id }) => id);
   const rivals = await Promise.all((options.compare ?? []).map((spec) => openRival(spec, ids)));
@@ -251,7 +251,7 @@ async function textVectors(
   const loading = { dtype: options.dtype, signal: stopSignal };
   const encoder = await ClipTextEncoder.load(device, await modelFolder(options.model), loading).catch((error) => {
     if (options.retrieval || !(error instanceof ClipCapError) || error.code !== "not-found") throw error;
-    note(`no CLIPScore: ${error.message}`, options, screen);
+    screen.note(`no CLIPScore: ${error.message}`);
   });
   if (!encoder) return undefined;
   const groups = [...images.map((image) => image.captions), ...captions];
@@ -273,10 +273,4 @@ function checkRange(flag: string, value: number, most = Number.POSITIVE_INFINITY
   if (Number.isInteger(value) && value >= 1 && value <= most) return;
   const range = most === Number.POSITIVE_INFINITY ? "of at least 1" : `from 1 to ${most}`;
   throw new ClipCapError("bad-usage", `${flag} is ${value}; it must be a whole number ${range}`);
-}
-
-/** A line on stderr that is no error. */
-function note(text: string, { quiet }: Options, screen: Screen): void {
-  screen.idle();
-  if (!quiet) process.stderr.write(`clipcap: ${text}\n`);
 }

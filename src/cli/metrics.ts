@@ -1,4 +1,3 @@
-import { readFile, stat } from "node:fs/promises";
 import type { Command } from "commander";
 import {
   bootstrap,
@@ -21,7 +20,7 @@ import { type Evaluation, evaluate, tokenizeItems } from "../metrics/evaluate.js
 import type { CaptionItem } from "../metrics/item.js";
 import { listMetrics, METRIC_NAMES, type PerMetric } from "../metrics/per-metric.js";
 import { ClipCapError } from "../runtime/errors.js";
-import { fileError } from "../weights/node-source.js";
+import { MAX_CAPTIONS_BYTES, readCaptionsFile } from "./captions-file.js";
 import { collect, numeric } from "./options.js";
 import { Screen } from "./screen.js";
 import { fixed, range, signed, table } from "./table.js";
@@ -34,9 +33,6 @@ interface Options {
   readonly seed: number;
   readonly compare?: readonly string[];
 }
-
-/** A file is held as one text of JavaScript; all captions of COCO are 85 MB. */
-const MAX_FILE_BYTES = 256e6;
 
 const HELP = `
 REFERENCES  COCO captions ({"annotations": [{"image_id", "caption"}]}), JSON lines with "id", "image_id" or "file" and
@@ -52,10 +48,11 @@ images that are scored. So a score on a part of a test set, CIDEr-D above all, d
 Scored are the images of CANDIDATES, each with one caption; references of other images are counted and left out. A
 candidate without references and an image with two captions are errors. An empty caption is scored and earns nothing; text
 in other scripts is scored, where each run of letters is one word. A caption has at most ${MAX_CAPTION_LENGTH} characters, a file
-${MAX_FILE_BYTES / 1e6} MB.
+${MAX_CAPTIONS_BYTES / 1e6} MB.
 
 Intervals come from drawing images with replacement (bootstrap, percentiles 2.5 and 97.5). --compare draws the same images
-for both systems; p is two-sided. The draws take the images sorted by id. CIDEr-D keeps the document frequencies of the full set in every draw.
+for both systems; p is two-sided. The draws take the images sorted by id, so the order of a file makes no difference. CIDEr-D
+keeps the document frequencies of the full set in every draw.
 
 Examples:
   clipcap metrics captions_val2014.json results.json
@@ -98,8 +95,10 @@ async function metrics(referencesFile: string, candidatesFile: string, options: 
   const screen = new Screen(options);
   try {
     screen.progress("reading captions");
-    const references = parseReferences(referencesFile, await readText(referencesFile));
-    const readCandidates = async (file: string) => matchIds(parseCandidates(file, await readText(file)), references);
+    const references = parseReferences(referencesFile, await readCaptionsFile(referencesFile));
+    const readCandidates = async (file: string) => {
+      return matchIds(parseCandidates(file, await readCaptionsFile(file)), references);
+    };
     const candidates = await readCandidates(candidatesFile);
     const names = { references: referencesFile, candidates: candidatesFile };
     const score = (file: string, items: readonly CaptionItem[]) => scoreSystem(file, items, options, screen);
@@ -111,7 +110,8 @@ async function metrics(referencesFile: string, candidatesFile: string, options: 
       rivals.push({ ...rival, comparison: compare(system, rival, options) });
     }
     screen.idle();
-    note(references.size - candidates.size, options);
+    const unused = references.size - candidates.size;
+    if (unused > 0) screen.note(`images without a candidate: ${unused}; their references are not used`);
     if (options.json) screen.print(JSON.stringify(toJson(system, rivals)));
     else for (const line of report(system, rivals)) screen.print(line);
   } finally {
@@ -126,22 +126,6 @@ function checkOptions({ bootstrap: resamples, seed }: Options): void {
   }
   if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
     throw new ClipCapError("bad-usage", `--seed is ${seed}; it must be a whole number from 0 to ${2 ** 32 - 1}`);
-  }
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    const { size } = await stat(path);
-    if (size > MAX_FILE_BYTES) {
-      const mb = Math.ceil(size / 1e6);
-      throw new ClipCapError(
-        "bad-input",
-        `${path} has ${mb} MB; ${MAX_FILE_BYTES / 1e6} are the limit, keep captions only`,
-      );
-    }
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    throw fileError(path, cause);
   }
 }
 
@@ -176,11 +160,6 @@ function compare(
   { bootstrap: resamples, seed }: Options,
 ): PerMetric<Difference> | undefined {
   return resamples > 0 ? comparePaired(first.evaluation, second.evaluation, { resamples, seed }) : undefined;
-}
-
-function note(unused: number, { quiet }: Options): void {
-  if (unused <= 0 || quiet) return;
-  process.stderr.write(`clipcap: images without a candidate: ${unused}; their references are not used\n`);
 }
 
 function toJson(system: System, rivals: readonly Rival[]): object {

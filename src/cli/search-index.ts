@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { fileStamp } from "../data/captions/node-pictures.js";
 import { EmbeddingCache } from "../data/node-embedding-cache.js";
 import { modelFolder } from "../node/model.js";
 import { subfolder } from "../weights/folder.js";
@@ -58,11 +59,6 @@ async function identify(model: string, root: string): Promise<Identity> {
   } finally {
     await folder.close();
   }
-}
-
-async function fileStamp(path: string): Promise<string> {
-  const { size, mtimeMs } = await stat(path);
-  return `${size}-${mtimeMs}`;
 }
 
 /** What is no identity is as good as none: it is found again. */

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
+import { DEFAULT_MODEL } from "../node/model.js";
 import { ClipCapError } from "../runtime/errors.js";
 import { parseTrainConfig, type TrainConfig } from "../train/config.js";
 import { SCENES } from "../train/node-networks.js";
@@ -47,8 +48,6 @@ export interface TrainFlags extends CommonOptions, ConfigFlags, TraceOptions {
 
 /** Configurations that come with the package, beside src and dist. */
 const RECIPES = new URL("../../recipes/", import.meta.url);
-/** CLIP and GPT-2 where nothing names others: small, but here. */
-const SHIPPED_MODEL = "flickr8k-small";
 
 export function withConfigOptions(command: Command, numeric: (flag: string) => (text: string) => number): void {
   const number = (flag: string, what: string) => command.option(`${flag} <n>`, what, numeric(flag));
@@ -63,7 +62,7 @@ export function withConfigOptions(command: Command, numeric: (flag: string) => (
       "--config <file|name>",
       "configuration (docs/training.md), or the name of one in recipes/; flags win over it",
     )
-    .option("--model <dir|name>", `model folder that CLIP and GPT-2 come from (default: ${SHIPPED_MODEL})`)
+    .option("--model <dir|name>", `model folder that CLIP and GPT-2 come from (default: ${DEFAULT_MODEL})`)
     .option("--clip <dir>", "Hugging Face folder of CLIP")
     .option("--gpt2 <dir>", "Hugging Face folder of GPT-2")
     .addOption(
@@ -130,7 +129,7 @@ const COMPAT: JsonObject = {
 };
 
 function fromFlags(f: ConfigFlags, base: JsonObject): JsonObject {
-  const { model = "networks" in base ? undefined : SHIPPED_MODEL } = f;
+  const { model = "networks" in base ? undefined : DEFAULT_MODEL } = f;
   const train = [...(f.trainClip ? ["clip"] : []), "mapper", ...(f.finetuneGpt2 ? ["gpt2"] : [])];
   return defined({
     data: defined({ source: f.data, images: f.images, format: f.format, raw_orientation: f.rawOrientation }),

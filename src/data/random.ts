@@ -15,13 +15,13 @@ export interface Random {
 
 /** @param stream whatever tells this use from others: a name, an epoch, an image. */
 export function random(seed: number, ...stream: readonly (string | number)[]): Random {
-  let key = mix(seed >>> 0);
+  let key = lowbias32(seed >>> 0);
   for (const part of stream) {
     for (const word of typeof part === "number" ? [part] : new TextEncoder().encode(part)) {
-      key = mix((Math.imul(key, 0x9e3779b1) + word + 0x85ebca6b) | 0);
+      key = lowbias32((Math.imul(key, 0x9e3779b1) + word + 0x85ebca6b) | 0);
     }
   }
-  const uniform = (i: number) => mix(mix(i + key) + (key ^ 0x9e3779b9)) / 2 ** 32;
+  const uniform = (i: number) => lowbias32(lowbias32(i + key) + (key ^ 0x9e3779b9)) / 2 ** 32;
   return {
     uniform,
     below: (n, i) => Math.floor(uniform(i) * n),
@@ -39,7 +39,7 @@ export function random(seed: number, ...stream: readonly (string | number)[]): R
 }
 
 /** "lowbias32" (github.com/skeeto/hash-prospector), as in dropout's kernel: a bijection of 32 bits. */
-function mix(value: number): number {
+export function lowbias32(value: number): number {
   let x = value | 0;
   x = Math.imul(x ^ (x >>> 16), 0x7feb352d);
   x = Math.imul(x ^ (x >>> 15), 0x846ca68b);

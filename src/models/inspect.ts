@@ -5,7 +5,7 @@ import { linear } from "../kernels/matmul/matmul.js";
 import { addPositions, concatRows, gatherRows } from "../kernels/rows/rows.js";
 import type { Device } from "../runtime/device.js";
 import { type Dispatch, flopsOf, Program } from "../runtime/program.js";
-import { Tensor } from "../runtime/tensor.js";
+import { type Tensor, whole } from "../runtime/tensor.js";
 import { clipVision } from "./clip.js";
 import type { Networks } from "./clipcap.js";
 import { Generator, type GeneratorShape, type StepBeams } from "./generate.js";
@@ -184,10 +184,6 @@ function seenStep(dispatch: Dispatch): SeenStep {
   const { label, kernel, tensors } = dispatch;
   const written = kernel.bindings.find(({ access }) => access === "read_write")!;
   return { label, kernel: kernel.name, shape: whole(tensors[written.name]!).shape, flops: flopsOf(dispatch) };
-}
-
-function whole(t: Dispatch["tensors"][string]): Tensor {
-  return t instanceof Tensor ? t : t.tensor;
 }
 
 /**

@@ -1,5 +1,6 @@
 // Weights from a formula instead of a file: full-size models can be tested without downloading anything. The formula and
 // the table of standard deviations are those of the reference goldens (test/goldens, "tensor_checks" in full.json).
+import { lowbias32 } from "../data/random.js";
 import { ClipCapError } from "../runtime/errors.js";
 import type { Shapes } from "./shapes.js";
 import {
@@ -25,10 +26,7 @@ function fnv1a32(text: string): number {
 
 /** uint32 hash of (name, index, seed); h0 = fnv1a32(name) ^ seed * GOLDEN. */
 function hash32(index: number, h0: number): number {
-  let x = (Math.imul(index, GOLDEN) + h0) | 0;
-  x = Math.imul(x ^ (x >>> 16), 0x7feb352d);
-  x = Math.imul(x ^ (x >>> 15), 0x846ca68b);
-  return (x ^ (x >>> 16)) >>> 0;
+  return lowbias32(Math.imul(index, GOLDEN) + h0);
 }
 
 /** `count` values from flat index `first` on: uniform, mean `offset`, standard deviation `std`; f64, then rounded to f32. */

@@ -1,11 +1,12 @@
 import type { Difference, Interval } from "../../metrics/bootstrap.js";
 import type { Variety } from "../../metrics/variety.js";
 import { type Html, html } from "../../pages/html.js";
+import { dot } from "../../pages/series.js";
 import type { EvalResult } from "../result.js";
 import { RECALL_AT, type Recall } from "../retrieval.js";
 import type { System } from "../scoring.js";
 import { attentionFigure } from "./attention.js";
-import { dot, gallery, type Seen } from "./gallery.js";
+import { gallery, type Seen } from "./gallery.js";
 import { histogram } from "./histogram.js";
 
 /** The page's content; all of it can be read without its script, which only sorts. */

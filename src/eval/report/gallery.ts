@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { type Html, html } from "../../pages/html.js";
+import { dot } from "../../pages/series.js";
 import type { AttendedWord } from "../attention.js";
 import type { EvalResult } from "../result.js";
 import type { System } from "../scoring.js";
@@ -92,9 +93,4 @@ function said({ name, captions, metrics }: System, i: number, image: number, sev
 <p class="scores quiet">${scores.map(
     (metric) => html`<span>${metric.name} <b>${metric.perImage[image]!.toFixed(2)}</b></span>`,
   )}</p>`;
-}
-
-/** The colour of a system. */
-export function dot(system: number): Html {
-  return html`<span class="dot series-${system % 8}"></span>`;
 }

@@ -1,4 +1,5 @@
 import { type Html, html } from "../../pages/html.js";
+import { seriesClass } from "../../pages/series.js";
 import type { System } from "../scoring.js";
 
 const BINS = 20;
@@ -17,7 +18,7 @@ export function histogram(systems: readonly System[], name: string): Html {
     own.map((count, bin) => {
       const height = ((SIZE.height - SIZE.foot) * count) / most;
       const x = bin * slot + system * bar;
-      return html`<rect class="series-${system % 8}" x="${x.toFixed(1)}" y="${(SIZE.height - SIZE.foot - height).toFixed(1)}" width="${bar.toFixed(1)}" height="${height.toFixed(1)}"/>`;
+      return html`<rect class="${seriesClass(system)}" x="${x.toFixed(1)}" y="${(SIZE.height - SIZE.foot - height).toFixed(1)}" width="${bar.toFixed(1)}" height="${height.toFixed(1)}"/>`;
     }),
   );
   const middle = sorted[Math.floor(sorted.length / 2)]!.toFixed(2);

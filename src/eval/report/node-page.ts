@@ -1,7 +1,7 @@
 import type { CaptionedImage } from "../../data/captions/dataset.js";
 import { htmlPage, pageScript } from "../../pages/node-page.js";
 import { thumbnail } from "../../pages/node-thumbnail.js";
-import { SERIES_STYLE } from "../../pages/series-style.js";
+import { SERIES_STYLE } from "../../pages/series.js";
 import type { EvalResult } from "../result.js";
 import { evalBody } from "./body.js";
 import { chooseShown, type Seen } from "./gallery.js";

@@ -1,6 +1,7 @@
 import { type Html, html } from "../../pages/html.js";
+import { dot } from "../../pages/series.js";
 import { type Chart, type Columns, columnsOf } from "./charts.js";
-import { dot, samplesSection } from "./samples.js";
+import { samplesSection } from "./samples.js";
 import { type Run, type RunSummary, summarise } from "./summary.js";
 
 /** Rows of the table of training records: the curves show the rest. */

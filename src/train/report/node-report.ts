@@ -2,7 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { htmlPage, pageScript } from "../../pages/node-page.js";
 import { plotLibrary } from "../../pages/node-plot.js";
-import { SERIES_STYLE } from "../../pages/series-style.js";
+import { SERIES_STYLE } from "../../pages/series.js";
 import { ClipCapError } from "../../runtime/errors.js";
 import { fileError, writeAtomically } from "../../weights/node-source.js";
 import { reportBody } from "./body.js";

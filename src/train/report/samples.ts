@@ -1,12 +1,11 @@
 import { type Html, html } from "../../pages/html.js";
+import { dot } from "../../pages/series.js";
 import type { PictureSamples } from "./run.js";
 import type { Run } from "./summary.js";
 
 /** Most pictures of a page, and most captions of one picture, those of all runs together: 200 bytes each. */
 const MAX_PICTURES = 24;
 const MAX_CAPTIONS = 48;
-/** Colours in style.ts. */
-const COLOURS = 8;
 
 /** A picture and what each run said about it. */
 interface Card {
@@ -82,9 +81,4 @@ ${
 <details><summary class="quiet">At all steps (${rows.length})</summary>
 <table><tbody>${rows}</tbody></table></details>
 </div></article>`;
-}
-
-/** The colour of a run's curves. */
-export function dot(run: number): Html {
-  return html`<span class="dot series-${run % COLOURS}"></span>`;
 }

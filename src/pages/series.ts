@@ -1,3 +1,18 @@
+import { type Html, html } from "./html.js";
+
+/** Colours below; a ninth thing has the first one's. */
+const COLOURS = 8;
+
+/** The class that gives a thing its colour. */
+export function seriesClass(index: number): string {
+  return `series-${index % COLOURS}`;
+}
+
+/** A spot of that colour before its name. */
+export function dot(index: number): Html {
+  return html`<span class="dot ${seriesClass(index)}"></span>`;
+}
+
 /**
  * Style of pages that lay several things side by side: `series-N`, which differ in lightness as well as in hue, and a bar of
  * controls that stays in sight.

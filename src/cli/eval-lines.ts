@@ -1,5 +1,6 @@
 import type { EvalResult } from "../eval/result.js";
 import { RECALL_AT } from "../eval/retrieval.js";
+import { show } from "../metrics/captions.js";
 import { fixed, range, signed, table } from "./table.js";
 
 /** Images that are left out, by name; more would hide the scores. */
@@ -37,5 +38,5 @@ export function evalLines({ set, leftOut, systems, comparisons, retrieval }: Eva
 /** scores.json names all of them. */
 function leftOutLine(ids: readonly string[]): string {
   const more = ids.length > NAMED ? ` and ${ids.length - NAMED} more` : "";
-  return `left out, since they could not be read: ${ids.slice(0, NAMED).join(", ")}${more}`;
+  return `left out, since they could not be read: ${ids.slice(0, NAMED).map(show).join(", ")}${more}`;
 }

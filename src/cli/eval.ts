@@ -6,12 +6,13 @@ import { problemSummary } from "../data/captions/problems.js";
 import { type AttendedWord, attendedWords } from "../eval/attention.js";
 import { captionRest } from "../eval/captioning.js";
 import { captionsOf, EvalFiles, type Unreadable } from "../eval/node-files.js";
-import { writeOutputs } from "../eval/node-outputs.js";
+import { cocoNames, writeOutputs } from "../eval/node-outputs.js";
 import { dataDigest, stamped, testImages } from "../eval/node-test-images.js";
 import { chooseShown } from "../eval/report/gallery.js";
 import { type EvalResult, resultJson } from "../eval/result.js";
 import { retrieve } from "../eval/retrieval.js";
 import { compareSystems, scoreSystem, testSet } from "../eval/scoring.js";
+import { show } from "../metrics/captions.js";
 import { ClipTextEncoder } from "../models/clip-text-encoder.js";
 import { ClipCap } from "../models/clipcap.js";
 import { modelFolder } from "../node/model.js";
@@ -51,12 +52,15 @@ Examples:
   clipcap eval --data data/ --compare eval-beam --compare other.json --retrieval
 
 The folder --out holds scores.json, report.html (a page for people), captions.jsonl, and for METEOR and SPICE, which the
-official tools measure, results.json and references.json in COCO's formats. Interrupted, the same command goes on where
-it was and writes the same files; from the first picture on that has changed since, captions are made anew. CLIPScore is
-by the model's own CLIP, and left out where that has no text tower.
+official tools measure, results.json and references.json in COCO's formats (a photo of COCO by its number, where no other
+image has the same). Interrupted, the same command goes on where it was and writes the same files; from the first picture
+on that has changed since, captions are made anew. CLIPScore is by the model's own CLIP, and left out where that has no
+text tower. --retrieval counts the images one of whose own texts is among the nearest 1, 5 or 10 of all texts, and the texts
+whose own image is among the nearest of all images.
 
 --compare takes captions of the same images (COCO results, JSON lines, {"id": "…"}), the folder of another evaluation, or
-a model, which then makes its captions first; it tests the differences by a paired bootstrap.`;
+a model, which then makes its captions first; it tests the differences by a paired bootstrap. Images that the other
+evaluation could not read are left out of both.`;
 
 export function addEval(program: Command): void {
   const command = program
@@ -144,7 +148,11 @@ async function measure(
     const own = rival.type === "model" ? await describe(job, rival.name, `${options.out}/compare-${i + 1}`) : undefined;
     described.push(own ?? { ...(rival as Rival & { type: "file" }), embeddings: new Map(), tokens: new Map() });
   }
-  const readable = images.filter(({ id }) => described.every(({ captions }) => captions.has(id)));
+  // By their names in results.json, so that `clipcap metrics` draws the same images for its intervals.
+  const names = cocoNames(images.map(({ id }) => id));
+  const readable = images
+    .filter(({ id }) => described.every(({ captions }) => captions.has(id)))
+    .sort((a, b) => (names.get(a.id)! < names.get(b.id)! ? -1 : 1));
   if (readable.length === 0) throw new ClipCapError("bad-input", `no image of ${options.data} can be read`);
   const captions = described.map((one) => readable.map(({ id }) => one.captions.get(id)!));
   const vectors = await textVectors(job, readable, captions);
@@ -193,7 +201,7 @@ async function describe({ device, images, options, screen }: Job, spec: string, 
   const files = await EvalFiles.open(folder, identity, { images: stamps, batch: options.batch, width });
   if (files.changed !== undefined) {
     screen.note(
-      `${folder}: "${files.changed}" is another picture than was captioned; captions are made anew from there`,
+      `${folder}: ${show(files.changed)} is another picture than was captioned; captions are made anew from there`,
     );
   }
   for (const line of files.lines) if ("error" in line) screen.complain(storedError(folder, line));
@@ -221,7 +229,7 @@ async function describe({ device, images, options, screen }: Job, spec: string, 
 function storedError(folder: string, { id, error }: Unreadable): ClipCapError {
   return new ClipCapError(
     "bad-image",
-    `${folder}: "${id}" could not be read (${error}); it is tried again when its file has changed`,
+    `${folder}: ${show(id)} could not be read (${error}); it is tried again when its file has changed`,
   );
 }
 

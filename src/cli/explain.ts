@@ -22,8 +22,9 @@ Examples:
   clipcap explain photo.jpg --beam 5 --out search.html  with the tree of the search
 
 The page is one file that opens without a network. It shows what CLIP attends to in each layer, the words that lie nearest
-to the prefix vectors, each word's probability and alternatives, and what each choice attended to. Every number is from
-the run. --json prints all of them.`;
+to the prefix vectors, each word's probability and alternatives, and what each choice attended to. Every number was read
+back from the model: one run finds the caption, one looks inside it, and with --beam one keeps the beams. --json prints
+all of them.`;
 
 export function addExplain(program: Command): void {
   const command = program

@@ -38,6 +38,8 @@ const CAPTIONS = "captions.jsonl";
 const EMBEDDINGS = "embeddings.f32";
 const STAMPS = "stamps.txt";
 const IDENTITY = "eval.json";
+/** What a run leaves that is killed while it writes eval.json. */
+const UNFINISHED = /^eval\.json\..*\.tmp$/;
 
 /** The captions so far, and where further ones go. */
 export class EvalFiles {
@@ -114,7 +116,7 @@ async function claim(folder: string, identity: Identity): Promise<void> {
     await mkdir(folder, { recursive: true });
     const entries = await readdir(folder);
     if (entries.includes(IDENTITY)) return checkIdentity(folder, identity);
-    if (entries.length > 0) {
+    if (!entries.every((name) => UNFINISHED.test(name))) {
       const what = `${folder} holds other files; name a new or empty folder with --out`;
       throw new ClipCapError("bad-usage", what);
     }

@@ -1,5 +1,5 @@
 /** Recall of CLIP's embeddings: how often the right text (or picture) is among the k nearest. */
-import { bootstrapMean, type Interval } from "../metrics/bootstrap.js";
+import { bootstrapShare, type Interval } from "../metrics/bootstrap.js";
 import { ClipCapError } from "../runtime/errors.js";
 
 export const RECALL_AT = [1, 5, 10] as const;
@@ -13,7 +13,7 @@ export interface Recall {
 export interface Retrieval {
   /** Pictures for which one of their own texts is among the first k of all texts. */
   readonly imageToText: Recall;
-  /** Texts for which their own picture is among the first k of all pictures, as mean over the texts of each picture. */
+  /** Texts for which their own picture is among the first k of all pictures. */
   readonly textToImage: Recall;
 }
 
@@ -32,21 +32,29 @@ export function retrieve(images: readonly Float32Array[], texts: readonly (reado
   const { ofImages, ofTexts } = ranks(pictures, sentences, owners);
   const starts = texts.map(() => 0);
   for (let i = 1; i < texts.length; i++) starts[i] = starts[i - 1]! + texts[i - 1]!.length;
-  const share = (image: number, k: number) => {
+  const textHits = (image: number, k: number) => {
     const own = ofTexts.subarray(starts[image]!, starts[image]! + texts[image]!.length);
-    return own.filter((rank) => rank < k).length / own.length;
+    return own.filter((rank) => rank < k).length;
   };
   return {
-    imageToText: recallOf(images.length, (image, k) => (ofImages[image]! < k ? 1 : 0)),
-    textToImage: recallOf(images.length, share),
+    imageToText: recallOf(
+      images.map(() => 1),
+      (image, k) => (ofImages[image]! < k ? 1 : 0),
+    ),
+    textToImage: recallOf(
+      texts.map(({ length }) => length),
+      textHits,
+    ),
   };
 }
 
-function recallOf(images: number, hits: (image: number, k: number) => number): Recall {
-  const columns = RECALL_AT.map((k) => Array.from({ length: images }, (_, image) => hits(image, k)));
+/** @param queries of each image, and how many of them hit */
+function recallOf(queries: readonly number[], hits: (image: number, k: number) => number): Recall {
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  const columns = RECALL_AT.map((k) => queries.map((_, image) => hits(image, k)));
   return {
-    recall: columns.map((column) => column.reduce((sum, hit) => sum + hit, 0) / images),
-    ci95: columns.map((column) => bootstrapMean(column)),
+    recall: columns.map((column) => sum(column) / sum(queries)),
+    ci95: columns.map((column) => bootstrapShare(column, queries)),
   };
 }
 

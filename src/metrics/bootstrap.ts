@@ -67,6 +67,18 @@ export function bootstrapMean(scores: readonly number[], options: BootstrapOptio
   return interval(resampledMeans(scores, options));
 }
 
+/**
+ * 95 % interval of a share of what images have several of, such as texts: an image brings all of its own.
+ * @param parts of each image, and `wholes`, at least 1, of which they are parts
+ */
+export function bootstrapShare(
+  parts: readonly number[],
+  wholes: readonly number[],
+  options: BootstrapOptions = {},
+): Interval {
+  return interval(resampledShares(parts, wholes, options));
+}
+
 /** Paired bootstrap of such a mean; the scores of both systems are in the same order of images. */
 export function compareMeans(
   first: readonly number[],
@@ -80,13 +92,21 @@ export function compareMeans(
 }
 
 function resampledMeans(scores: readonly number[], options: BootstrapOptions): Float64Array {
-  const means: number[] = [];
-  for (const draws of drawImages(scores.length, options)) {
-    let sum = 0;
-    for (const image of draws) sum += scores[image]!;
-    means.push(sum / scores.length);
+  const ones = scores.map(() => 1);
+  return resampledShares(scores, ones, options);
+}
+
+function resampledShares(parts: readonly number[], wholes: readonly number[], options: BootstrapOptions): Float64Array {
+  const shares: number[] = [];
+  for (const draws of drawImages(parts.length, options)) {
+    let [part, whole] = [0, 0];
+    for (const image of draws) {
+      part += parts[image]!;
+      whole += wholes[image]!;
+    }
+    shares.push(part / whole);
   }
-  return Float64Array.from(means);
+  return Float64Array.from(shares);
 }
 
 export function mean(values: readonly number[]): number {

@@ -92,7 +92,7 @@ describe("clipcap eval", () => {
     const second = await evaluate(changing);
     expect([first.exitCode, second.exitCode]).toEqual([1, 1]);
     expect(second.stdout).toBe(first.stdout);
-    expect(second.stdout).toContain("left out, since they could not be read: broken.png");
+    expect(second.stdout).toContain('left out, since they could not be read: "broken.png"');
     expect(second.stderr).toContain('"broken.png" could not be read (bad-image)');
     expect(second.stderr).not.toContain("another picture");
 
@@ -136,6 +136,24 @@ describe("clipcap eval", () => {
       expect([other.exitCode, other.stdout]).toEqual([2, ""]);
       expect(other.stderr).toContain(`holds captions of another run (${values})`);
     }
+  });
+
+  it("compares with an evaluation that could not read an image which can be read now", async () => {
+    const [images, before] = [join(folder, "broke"), join(folder, "before")];
+    cpSync(join(folder, "images"), images, { recursive: true });
+    const evaluate = (...extra: string[]) => clipcap([...args, "--images", images, "--json", ...extra]);
+    await evaluate("--out", before);
+    await picture(join(images, "broken.png"), 70);
+    const ran = await evaluate("--out", join(folder, "after"), "--compare", before);
+    expect([ran.exitCode, ran.stderr]).toEqual([0, expect.not.stringContaining("no caption")]);
+    const { n, left_out, compare } = JSON.parse(ran.stdout);
+    expect([n, left_out]).toEqual([5, ["broken.png"]]);
+    expect(compare[0].difference.cider_d).toEqual({ difference: 0, ci95: [0, 0], p: 1 });
+
+    writeFileSync(join(before, "scores.json"), "{");
+    const damaged = await evaluate("--out", join(folder, "after"), "--compare", before);
+    expect(damaged.exitCode).toBe(1);
+    expect(damaged.stderr).toContain("scores.json is damaged; run that evaluation again");
   });
 
   it("compares with a model and with a file of captions", async () => {
@@ -229,7 +247,7 @@ describe("clipcap eval", () => {
     const ran = await clipcap([...args, "--compare", rival]);
     expect(ran.exitCode).toBe(1);
     expect(ran.stderr).toContain(
-      'others.json has no caption for image "1.png" and 4 more; systems are compared on the same images (its ids are such as "0.png")',
+      'others.json has no caption for image "1.png" and 4 more (its ids are such as "0.png"); give captions of the same images',
     );
   });
 });

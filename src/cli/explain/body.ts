@@ -21,8 +21,9 @@ ${beamSection(e)}
 ${stepsSection(e)}
 </main>
 <footer class="quiet">
-<p>Every number on this page was computed from values that were read back from one run of the model, with WebGPU on
-${e.adapter}. Written by clipcap-webgpu.</p>
+<p>Every number on this page was computed from values that were read back from ${e.beams ? "three" : "two"} runs of the
+model, with WebGPU on ${e.adapter}: one that found the caption, one that looked inside it${e.beams ? ", and one that kept the beams" : ""}.
+Written by clipcap-webgpu.</p>
 </footer>`;
 }
 

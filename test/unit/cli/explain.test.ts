@@ -16,6 +16,7 @@ describe("the page", () => {
     expect(page.replace(/\s+/g, " ")).toContain("2 × 2 patches of 4 × 4 pixels");
     expect(page).toContain('<li class="chosen" style="--a: 0.6">');
     expect(page).toContain("<b>[2, 99]</b>");
+    expect(page).toContain("read back from three runs");
   });
 
   it("shows a chosen token behind the alternatives that were more probable", async () => {
@@ -28,6 +29,7 @@ describe("the page", () => {
   it("has no search where there was none", async () => {
     const page = await explanationPage({ ...HOSTILE, beams: undefined }, picture, picture);
     expect(page).not.toContain("The search");
+    expect(page).toContain("read back from two runs");
     expect(page).toContain("Greedy decoding takes the most probable one");
   });
 });

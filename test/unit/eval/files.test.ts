@@ -103,6 +103,11 @@ it("refuses the folder of another run, says what differs, and leaves it as it is
   expect(text()).toBe(before);
 });
 
+it("takes a folder in which a run was killed while it wrote eval.json", async () => {
+  writeFileSync(join(folder, "eval.json.123-0123abcd.tmp"), "{");
+  expect((await open()).lines).toEqual([]);
+});
+
 it("refuses a folder of other files and a damaged description", async () => {
   writeFileSync(join(folder, "holiday.txt"), "");
   await expect(open()).rejects.toMatchObject({

@@ -38,7 +38,7 @@ export function imageBatches(
   size: number,
   preprocessing: Promise<Preprocessing>,
   options: ImageOptions,
-  complain: (error: unknown) => void,
+  complain: (error: unknown, file: string) => void,
   phase: Phase = untraced,
 ): AsyncGenerator<ImageBatch> {
   preprocessing.catch(() => {}); // the caller hears of it where the model is loaded
@@ -70,7 +70,7 @@ async function open(
 async function* inBatches(
   opened: AsyncGenerator<Opened>,
   size: number,
-  complain: (error: unknown) => void,
+  complain: (error: unknown, file: string) => void,
 ): AsyncGenerator<ImageBatch> {
   let batch: ImageBatch = { files: [], images: [] };
   for await (const one of opened) {
@@ -78,7 +78,7 @@ async function* inBatches(
     if ("error" in one) {
       // What is not the file's own fault (sharp is missing) would be said for every file.
       if (!isUnreadable(one.error)) throw one.error;
-      complain(one.error);
+      complain(one.error, one.file);
       continue;
     }
     batch.files.push(one.file);

@@ -33,12 +33,14 @@ export class SearchClip {
     return vector!;
   }
 
-  /** The vectors of images; those that cannot be read are reported and left out. */
-  async *images(files: readonly string[]): AsyncGenerator<{ readonly file: string; readonly embedding: Float32Array }> {
+  /** The vectors of images; those that cannot be read go to `complain` and are left out. */
+  async *images(
+    files: readonly string[],
+    complain: (error: unknown, file: string) => void,
+  ): AsyncGenerator<{ readonly file: string; readonly embedding: Float32Array }> {
     const { device, options, screen } = this;
     screen.progress(`loading ${options.model}`);
     const model = await ClipCap.load(device, await modelFolder(options.model), this.loading());
-    const complain = (error: unknown) => screen.complain(error);
     let done = 0;
     screen.progress("looking at images", 0, files.length);
     for await (const batch of imageBatches(files, BATCH, Promise.resolve(model.preprocessing), {}, complain)) {

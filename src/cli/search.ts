@@ -12,6 +12,7 @@ import { Screen } from "./screen.js";
 import type { SearchClip } from "./search-clip.js";
 import { openSearchIndex } from "./search-index.js";
 import type { Hit } from "./search-page.js";
+import { UnreadableImages } from "./search-unreadable.js";
 
 interface Options extends ModelOptions {
   readonly like?: string;
@@ -30,9 +31,9 @@ Examples:
   clipcap search --like photo.jpg holiday/ "more/*.jpg" --top 3
   clipcap search "two people" holiday/ --html found.html
 
-An image is looked at once and again only when its file has changed; what CLIP saw in images and read in questions is kept
-in --cache, one folder for each model. JSON lines have file and score, the cosine of the two vectors. How well this works depends on CLIP: the shipped
-one has seen 6,000 photos.`;
+An image is looked at once and again only when its file has changed, also one that cannot be read, which every search
+says again. What CLIP saw in images and read in questions is kept in --cache, one folder for each model. JSON lines have
+file and score, the cosine of the two vectors. How well this works depends on CLIP: the shipped one has seen 6,000 photos.`;
 
 export function addSearch(program: Command): void {
   const command = program
@@ -70,9 +71,9 @@ async function search(args: readonly string[], options: Options): Promise<void> 
     return clip;
   };
   try {
-    const hits = await findImages(query, files, { options, screen, openClip });
+    const found = await findImages(query, files, { options, screen, openClip });
     screen.idle();
-    await show(query, hits, files.length, { options, screen });
+    await show(query, found, { options, screen });
   } finally {
     screen.idle();
     await clip?.then((opened) => opened.close()).catch(() => {}); // where it failed to open, that is thrown already
@@ -95,7 +96,13 @@ interface Picture {
   readonly stamp: string;
 }
 
-async function findImages(query: Query, files: readonly string[], job: Job): Promise<Hit[]> {
+interface Found {
+  readonly hits: readonly Hit[];
+  /** Images that were compared, and those that could not be read. */
+  readonly images: number;
+}
+
+async function findImages(query: Query, files: readonly string[], job: Job): Promise<Found> {
   job.screen.progress("reading what is known");
   const index = await openSearchIndex(job.options, job.options.cache);
   // Reading a new question overlaps with reading the images' vectors.
@@ -103,12 +110,12 @@ async function findImages(query: Query, files: readonly string[], job: Job): Pro
   asked?.catch(() => {}); // thrown where it is waited for
   const images = await index.openImages();
   const identify = pictures();
-  const candidates = files.map(identify);
+  const candidates = distinct(files.map(identify));
   const like = query.like === undefined ? undefined : identify(query.like);
   const words = await asked;
-  await lookAtUnknown(images, like ? [like, ...candidates] : candidates, job);
+  await lookAtUnknown(images, like ? distinct([like, ...candidates]) : candidates, job);
   const wanted = like ? images.get(like.id, like.stamp) : words;
-  if (!wanted) return []; // the image to compare with cannot be read, which has been said
+  if (!wanted) return { hits: [], images: candidates.length }; // the image to compare with cannot be read, which has been said
   const shown: string[] = [];
   const rows: number[] = [];
   for (const { file, id, stamp } of candidates) {
@@ -118,17 +125,41 @@ async function findImages(query: Query, files: readonly string[], job: Job): Pro
     rows.push(row);
   }
   const found = nearest(wanted, images.table().vectors, rows, job.options.top);
-  return found.map(({ index, cosine }) => ({ file: shown[index]!, score: cosine }));
+  return {
+    hits: found.map(({ index, cosine }) => ({ file: shown[index]!, score: cosine })),
+    images: candidates.length,
+  };
+}
+
+/** Each picture once, by the first of its names: a folder may be given by several paths. */
+function distinct(all: readonly Picture[]): Picture[] {
+  const seen = new Set<string>();
+  return all.filter(({ id }) => seen.size < seen.add(id).size);
 }
 
 /** Adds CLIP's vectors of images that are not in the index as they are now. Those that cannot be read get none. */
 async function lookAtUnknown(images: EmbeddingCache, all: readonly Picture[], { openClip, screen }: Job) {
-  const unknown = new Map(all.filter(({ id, stamp }) => images.row(id, stamp) === undefined).map((p) => [p.file, p]));
+  const unreadable = await UnreadableImages.open(images.folder);
+  const unknown = new Map<string, Picture>();
+  for (const picture of all) {
+    const { file, id, stamp } = picture;
+    if (images.row(id, stamp) !== undefined) continue;
+    const reason = unreadable.reason(id, stamp);
+    if (reason === undefined) unknown.set(file, picture);
+    else screen.complain(new ClipCapError("bad-image", file + reason));
+  }
   if (unknown.size === 0) return;
+  const complain = (error: unknown, file: string) => {
+    screen.complain(error);
+    // Permissions or a missing file may change without the stamp.
+    if (!(error instanceof ClipCapError) || error.code !== "bad-image" || !error.message.startsWith(file)) return;
+    const { id, stamp } = unknown.get(file)!;
+    unreadable.set(id, { stamp, reason: error.message.slice(file.length) });
+  };
   const clip = await openClip();
   let fresh: EmbeddingEntry[] = [];
   try {
-    for await (const { file, embedding } of clip.images([...unknown.keys()])) {
+    for await (const { file, embedding } of clip.images([...unknown.keys()], complain)) {
       const { id, stamp } = unknown.get(file)!;
       fresh.push({ id, stamp, embedding });
       if (fresh.length < SHARD) continue;
@@ -137,6 +168,7 @@ async function lookAtUnknown(images: EmbeddingCache, all: readonly Picture[], { 
     }
   } finally {
     await images.add(fresh); // also after Ctrl-C
+    await unreadable.save();
   }
   screen.progress("tidying the cache");
   await images.compact();
@@ -152,7 +184,7 @@ async function readWords(words: EmbeddingCache, text: string, { openClip }: Job)
   return embedding;
 }
 
-async function show(query: Query, hits: readonly Hit[], images: number, job: Omit<Job, "openClip">): Promise<void> {
+async function show(query: Query, { hits, images }: Found, job: Omit<Job, "openClip">): Promise<void> {
   const { options, screen } = job;
   for (const { file, score } of hits) {
     const rounded = Number(score.toFixed(4));

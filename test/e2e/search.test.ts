@@ -1,8 +1,8 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
-import { clipcap, temporaryFolder } from "./cli.js";
+import { clipcap, ROOT, temporaryFolder } from "./cli.js";
 
 const PICTURES = ["black-dog-water", "brown-dog-grass", "person-beach", "white-dog-snow"];
 
@@ -52,8 +52,14 @@ describe("clipcap search", () => {
     expect(changed.exitCode).toBe(1);
     expect(changed.stderr).toContain("person-beach.png cannot be read as an image");
     expect(ranked(changed.lines).length).toBe(3);
+    // Nor is what cannot be read; the same is said of it, by the name that it is given now.
+    const short = relative(ROOT, photos);
+    const repeated = await clipcap(["search", "a dog in the snow", short, ...cache, "--device", "no such device"]);
+    expect([repeated.exitCode, repeated.lines.length]).toEqual([1, 3]);
+    const complaint = (stderr: string) => stderr.split("\n").filter((line) => line.startsWith("clipcap: "));
+    expect(complaint(repeated.stderr)).toEqual([complaint(changed.stderr)[0]!.replace(photos, short)]);
     writeFileSync(broken, before);
-    utimesSync(broken, 1e9, 1e9);
+    utimesSync(broken, 2e9, 2e9);
     cpSync(join(photos, "white-dog-snow.png"), join(photos, "new.png"));
     const again = await clipcap([...args, "--top", "2"]);
     expect(again.exitCode).toBe(0);
@@ -75,6 +81,8 @@ describe("clipcap search", () => {
     expect(shards("words").length).toBe(1);
     const again = await clipcap([...args, "--device", "no such device"]);
     expect([again.exitCode, again.stdout]).toEqual([0, first.stdout]);
+    const twice = await clipcap([...args.slice(0, 3), relative(ROOT, photos), ...args.slice(3)]);
+    expect(twice.stdout).toBe(first.stdout);
     const other = await clipcap(["search", "a beach", photos, ...cache, "--device", "no such device"]);
     expect([other.exitCode, other.stdout]).toEqual([1, ""]);
     expect(other.stderr).toContain("no adapter is called no such device");

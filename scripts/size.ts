@@ -1,6 +1,6 @@
 /**
- * `npm run size`: bytes of the browser core, the built index.js with all it needs but the tokenizer library and weights.
- * Parts that load on demand (the reader of PyTorch checkpoints) are counted apart.
+ * `npm run size`: bytes of the browser core, the built index.js with all it needs but the tokenizer (src/data/tokenizer*.ts
+ * and its library) and weights. The tokenizer and what loads on demand (the reader of PyTorch checkpoints) are counted apart.
  */
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -13,13 +13,16 @@ const ENTRY = join(ROOT, "dist", "index.js");
 /** 60 KB: small beside any model, and noticed when it is left. */
 const MAX_GZIP_BYTES = 61_440;
 
+const TOKENIZER_LIBRARY = "@huggingface/tokenizers";
+const TOKENIZER = /\/data\/(tokenizer[-a-z]*|detokenize)\.js$/;
+
 interface Bundle {
   readonly core: string;
   readonly onDemand: string;
 }
 
 /** Minified ES modules: what the entry loads at once, and what it loads later. */
-async function bundle(entry: string): Promise<Bundle> {
+async function bundle(entry: string, external: readonly (string | RegExp)[]): Promise<Bundle> {
   const result = await build({
     root: ROOT,
     configFile: false,
@@ -28,7 +31,7 @@ async function bundle(entry: string): Promise<Bundle> {
       write: false,
       minify: true,
       lib: { entry, formats: ["es"] },
-      rolldownOptions: { external: ["@huggingface/tokenizers"] },
+      rolldownOptions: { external: [...external] },
     },
   });
   if (!Array.isArray(result)) throw new Error("vite returned no bundle");
@@ -55,12 +58,14 @@ if (!existsSync(ENTRY)) {
   console.error(`There is no browser entry to measure: ${ENTRY} is missing; run npm run build.`);
   process.exit(1);
 }
-const { core, onDemand } = await bundle(ENTRY);
+const { core, onDemand } = await bundle(ENTRY, [TOKENIZER_LIBRARY, TOKENIZER]);
+const whole = await bundle(ENTRY, [TOKENIZER_LIBRARY]);
 const gzipBytes = gzipped(core);
 const share = Math.round((100 * gzipBytes) / MAX_GZIP_BYTES);
 console.log(
   `Browser core: ${Buffer.byteLength(core)} bytes minified, ${gzipBytes} bytes gzipped (${share} % of ` +
-    `${MAX_GZIP_BYTES}); ${gzipped(onDemand)} more gzipped load on demand, for PyTorch checkpoints.`,
+    `${MAX_GZIP_BYTES}); ${gzipped(whole.core) - gzipBytes} more for the tokenizer, ` +
+    `${gzipped(onDemand)} more load on demand, for PyTorch checkpoints.`,
 );
 if (gzipBytes > MAX_GZIP_BYTES) {
   console.error(`The browser core may have ${MAX_GZIP_BYTES} bytes gzipped; make it smaller.`);

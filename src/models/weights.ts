@@ -5,7 +5,8 @@ import { f32ToF16, quantizeRows } from "../weights/float.js";
 import { type TensorFile, tensorInfo } from "../weights/tensor-file.js";
 
 /** How matrices are kept on the GPU. Vectors (biases, norms, positions) are always f32. */
-export type WeightDType = "f32" | "f16" | "q8";
+export const WEIGHT_DTYPES = ["f32", "f16", "q8"] as const;
+export type WeightDType = (typeof WEIGHT_DTYPES)[number];
 
 export interface WeightOptions {
   readonly dtype: WeightDType;
@@ -71,7 +72,7 @@ export class WeightLoader {
     for (const [i, name] of list.entries()) {
       this.expect(name, each);
       if (isListed(out)) continue;
-      this.device.write(out, await this.file.readF32(name), i * each[0]!);
+      this.device.write(out, finite(name, await this.file.readF32(name)), i * each[0]!);
       await this.wrote(name);
     }
     return out;
@@ -95,7 +96,7 @@ export class WeightLoader {
       if (isListed(out)) continue;
       for (let row = 0; row < rows; row += step) {
         const end = Math.min(rows, row + step);
-        this.put(out, await this.file.readF32(name, { rows: [row, end] }), first + row);
+        this.put(out, finite(name, await this.file.readF32(name, { rows: [row, end] })), first + row);
         await this.flush();
       }
       first += rows;
@@ -110,7 +111,7 @@ export class WeightLoader {
     const pieces = [{ name, rows }];
     const out = this.allocate({ pieces, transposed: true }, [rows, columns], this.packedType(columns));
     if (isListed(out)) return out;
-    this.put(out, transpose(await this.file.readF32(name), columns, rows), 0);
+    this.put(out, transpose(finite(name, await this.file.readF32(name)), columns, rows), 0);
     await this.wrote(name);
     return out;
   }
@@ -239,6 +240,14 @@ export function unstacked(
     if (!transposed) return { name, shape: [rows, ...rest], values: piece };
     return { name, shape: [...rest, rows], values: transpose(piece, rows, perRow) };
   });
+}
+
+/** NaN would pass through a model without a word: captions of it are nonsense with a good score. */
+function finite(name: string, values: Float32Array): Float32Array {
+  let sum = 0; // of zeros, unless NaN or infinity is among them: a test of each would take three times as long
+  for (let i = 0; i < values.length; i++) sum += 0 * values[i]!;
+  if (sum === 0) return values;
+  throw new ClipCapError("bad-weights", `${name} holds NaN or infinity; the file is damaged, or training diverged`);
 }
 
 function suffixed(names: readonly string[], suffix: string): string[] {

@@ -2,7 +2,14 @@ import { ClipCapError } from "../runtime/errors.js";
 import { type ClipConfig, type Gpt2Config, type MapperConfig, parseClipConfig, parseGpt2Config } from "./config.js";
 import { type ModelFolder, missing, openTensors, readJson, subfolder } from "./folder.js";
 import { Fields, type JsonObject } from "./json-fields.js";
-import { canonicalNames, describeMapper, isMapperName, requireShapes, selectTensors } from "./names.js";
+import {
+  canonicalNames,
+  describeMapper,
+  isMapperName,
+  refuseOtherLayers,
+  requireShapes,
+  selectTensors,
+} from "./names.js";
 import { clipVisionShapes, gpt2Shapes } from "./shapes.js";
 import type { TensorFile } from "./tensor-file.js";
 
@@ -124,7 +131,9 @@ function stopTokens(fields: Fields): readonly number[] | undefined {
 export async function openClip(folder: ModelFolder): Promise<Part<ClipConfig>> {
   const config = parseClipConfig(await readJson(folder, "config.json"), `${folder.name}/config.json`);
   const weights = await openWeights(folder);
-  requireShapes(weights, clipVisionShapes(config.vision));
+  const shapes = clipVisionShapes(config.vision);
+  requireShapes(weights, shapes);
+  refuseOtherLayers(weights, shapes);
   return { config, weights, folder };
 }
 
@@ -132,7 +141,9 @@ export async function openClip(folder: ModelFolder): Promise<Part<ClipConfig>> {
 export async function openGpt2(folder: ModelFolder): Promise<Part<Gpt2Config>> {
   const config = parseGpt2Config(await readJson(folder, "config.json"), `${folder.name}/config.json`);
   const weights = await openWeights(folder);
-  requireShapes(weights, gpt2Shapes(config));
+  const shapes = gpt2Shapes(config);
+  requireShapes(weights, shapes);
+  refuseOtherLayers(weights, shapes);
   return { config, weights, folder };
 }
 

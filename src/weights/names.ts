@@ -97,6 +97,19 @@ export function requireShapes(file: TensorFile, shapes: Shapes): void {
   }
 }
 
+/** A configuration of fewer layers than were trained gives captions too, but bad ones. */
+export function refuseOtherLayers(file: TensorFile, shapes: Shapes): void {
+  const anyLayer = (name: string) => name.replace(/\d+/, "N");
+  const known = new Set([...shapes.keys()].map(anyLayer));
+  for (const name of file.tensors.keys()) {
+    if (shapes.has(name) || !known.has(anyLayer(name))) continue;
+    throw new ClipCapError(
+      "bad-weights",
+      `${file.name}: "${name}" is of a layer that the configuration does not have.`,
+    );
+  }
+}
+
 /**
  * Recognises the mapper of a checkpoint from its shapes (docs/facts.md 4) and checks all of them.
  * @param gptWidth channels of GPT-2; found by itself where the file holds `wte.weight` or a transformer mapper

@@ -17,9 +17,10 @@ import { type ClipVision, clipVision, loadClipVision } from "./clip.js";
 import { checkImageSize, checkTokens } from "./fit.js";
 import { Generator, type GeneratorShape } from "./generate.js";
 import { type Gpt2, loadGpt2 } from "./gpt2.js";
+import { checkEmbeddings, checkImages, stopIfAborted } from "./inputs.js";
 import { loadMapper, type Mapper, mapper } from "./mapper.js";
-import { batchSize, type CaptionOptions, cropOf, generatorShape, imageCount, seedOf } from "./options.js";
-import { type WeightDType, WeightLoader } from "./weights.js";
+import { batchSize, type CaptionOptions, generatorShape, given, imageCount, seedOf, word } from "./options.js";
+import { WEIGHT_DTYPES, type WeightDType, WeightLoader } from "./weights.js";
 
 /** Where a model folder (docs/facts.md 10) is: an opened folder, an address, files that the user chose, or files in memory. */
 export type ModelSource =
@@ -103,6 +104,7 @@ export class ClipCap {
    * @throws ClipCapError `not-found`, `bad-weights`, `out-of-memory`, `aborted`. Nothing stays allocated after a failure.
    */
   static async load(device: Device, source: ModelSource, options: LoadOptions = {}): Promise<ClipCap> {
+    word("dtype", options.dtype, WEIGHT_DTYPES);
     const folder = openFolder(source, options.signal);
     const loaders: WeightLoader[] = [];
     try {
@@ -137,27 +139,24 @@ export class ClipCap {
    * @throws ClipCapError `bad-usage`, `bad-input`, `aborted`, `out-of-memory`, `device-lost`, `device-closed`.
    */
   async caption(images: readonly RgbImage[], options: CaptionOptions = {}): Promise<Caption[][]> {
-    checkList(images);
+    checkImages(images);
     return this.captionAll({ from: "images", items: images }, options);
   }
 
   /** Captions of images by what `embed` gave for them. Errors as of `caption`. */
   async captionEmbeddings(embeddings: readonly Float32Array[], options: CaptionOptions = {}): Promise<Caption[][]> {
-    const width = this.files.clip.config.vision.projection;
-    const wrong = embeddings.find((vector) => vector.length !== width);
-    if (wrong) {
-      throw new ClipCapError("bad-input", `an embedding has ${wrong.length} values; this model's CLIP gives ${width}`);
-    }
+    checkEmbeddings(embeddings, this.files.clip.config.vision.projection);
     return this.captionAll({ from: "embeddings", items: embeddings }, options);
   }
 
   private async captionAll({ from, items }: Input, options: CaptionOptions): Promise<Caption[][]> {
-    const shape = this.shape(options);
+    const o = given(options);
+    const shape = this.shape(o);
     const captions: Caption[][] = [];
-    for (let i = 0; i < items.length; i += batchSize(options)) {
-      const batch = { from, items: items.slice(i, i + batchSize(options)) } as Input;
-      const decoded = await this.inTurn(() => this.decode(batch, shape, options));
-      captions.push(...decoded.map((list) => list.slice(0, options.num ?? 1).map((d) => this.toCaption(d, shape))));
+    for (let i = 0; i < items.length; i += batchSize(o)) {
+      const batch = { from, items: items.slice(i, i + batchSize(o)) } as Input;
+      const decoded = await this.inTurn(() => this.decode(batch, shape, o));
+      captions.push(...decoded.map((list) => list.slice(0, o.num ?? 1).map((d) => this.toCaption(d, shape))));
     }
     return captions;
   }
@@ -167,9 +166,11 @@ export class ClipCap {
    * gives it as one piece. Leaving the loop early stops the decoding.
    */
   async *stream(image: RgbImage, options: CaptionOptions = {}): AsyncGenerator<string, Caption> {
-    const shape = this.shape({ ...options, num: 1 });
+    checkImages([image]);
+    const o = given(options);
+    const shape = this.shape({ ...o, num: 1 });
     const stopping = new AbortController();
-    const signal = AbortSignal.any([stopping.signal, ...(options.signal ? [options.signal] : [])]);
+    const signal = AbortSignal.any([stopping.signal, ...(o.signal ? [o.signal] : [])]);
     const decoder = createStreamDecoder(this.tokenizer, { cleanUp: true });
     const pieces: string[] = shape.prompt.map((id) => decoder.push(id));
     let wake = () => {};
@@ -179,7 +180,7 @@ export class ClipCap {
       wake();
     };
     const run = this.inTurn(() =>
-      this.decode({ from: "images", items: [image] }, shape, { ...options, signal }, onTokens),
+      this.decode({ from: "images", items: [image] }, shape, { ...o, signal }, onTokens),
     ).finally(() => {
       settled = true;
       wake();
@@ -205,16 +206,16 @@ export class ClipCap {
     images: readonly RgbImage[],
     options: Pick<CaptionOptions, "crop" | "signal" | "batch"> = {},
   ): Promise<Float32Array[]> {
-    checkList(images);
-    cropOf(options);
+    checkImages(images);
+    const o = given(options, ["crop", "signal", "batch"]);
     const width = this.files.clip.config.vision.projection;
     const out: Float32Array[] = [];
-    for (let i = 0; i < images.length; i += batchSize(options)) {
-      const batch = images.slice(i, i + batchSize(options));
+    for (let i = 0; i < images.length; i += batchSize(o)) {
+      const batch = images.slice(i, i + batchSize(o));
       const embeds = await this.inTurn(async () => {
-        if (options.signal?.aborted) throw new ClipCapError("aborted", "embedding was stopped");
+        stopIfAborted(o);
         const { program, pixels, embeds } = await this.encoderFor(batch.length);
-        this.writePixels(pixels, batch, options);
+        this.writePixels(pixels, batch, o);
         return program.run({}, [embeds]).f32();
       });
       for (let b = 0; b < batch.length; b++) out.push(embeds.slice(b * width, (b + 1) * width));
@@ -224,7 +225,11 @@ export class ClipCap {
 
   /** Compiles what these options need, so that the first caption does not wait for it. */
   async prepare(images: number, options: CaptionOptions = {}): Promise<void> {
-    await this.inTurn(() => this.recordedFor({ ...this.shape(options), images: imageCount(images) }, "images"));
+    const shape = { ...this.shape(options), images: imageCount(images) };
+    await this.inTurn(() => {
+      stopIfAborted(options);
+      return this.recordedFor(shape, "images");
+    });
   }
 
   /** Frees the model's memory; the device stays open. A call that is running is stopped (`aborted`) first. */
@@ -264,7 +269,7 @@ export class ClipCap {
     options: CaptionOptions,
     onTokens?: (next: Uint32Array) => void,
   ): Promise<Decoded[][]> {
-    if (options.signal?.aborted) throw new ClipCapError("aborted", "captioning was stopped");
+    stopIfAborted(options);
     const recorded = await this.recordedFor({ ...shape, images: input.items.length }, input.from);
     if (input.from === "images") this.writePixels(recorded.input, input.items, options);
     else for (const [i, vector] of input.items.entries()) this.device.write(recorded.input, vector, i);
@@ -352,11 +357,6 @@ export class ClipCap {
     this.turn = result.catch(() => {});
     return result;
   }
-}
-
-/** Without types one image is easily given instead of a list. */
-function checkList(images: readonly RgbImage[]): void {
-  if (!Array.isArray(images)) throw new ClipCapError("bad-usage", "images must be a list, such as [image]");
 }
 
 function openFolder(source: ModelSource, signal?: AbortSignal): ModelFolder {

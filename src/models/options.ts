@@ -88,15 +88,13 @@ export interface OptionContext {
  * The recorded shape that options ask for, without the number of images.
  * @throws ClipCapError `bad-usage` naming the option.
  */
-export function generatorShape(o: CaptionOptions, c: OptionContext): Omit<GeneratorShape, "images"> {
-  const unknown = Object.keys(o).find((name) => !OPTION_NAMES.some((known) => known === name));
-  if (unknown)
-    throw new ClipCapError("bad-usage", `there is no option ${unknown}; there are ${OPTION_NAMES.join(", ")}`);
+export function generatorShape(options: CaptionOptions, c: OptionContext): Omit<GeneratorShape, "images"> {
+  const o = given(options);
+  seedOf(o);
   const num = integer("num", o.num ?? 1, 1, 64);
   const beams = integer("beam", o.beam ?? 1, 1, Math.min(MAX_BEAMS, c.vocab));
   const strategy = chooseStrategy(o, num);
   if (strategy.type === "beam" && num > beams) throw usage("num", num, `at most the ${beams} beams`);
-  cropOf(o);
   const prompt = promptIds(o.prompt ?? "", c);
   const free = c.positions - c.prefixLength - prompt.length;
   if (free < 1) throw usage("prompt", `${prompt.length} tokens long`, `at most ${c.positions - c.prefixLength - 1}`);
@@ -109,6 +107,21 @@ export function generatorShape(o: CaptionOptions, c: OptionContext): Omit<Genera
     repetitionPenalty: number("repetitionPenalty", o.repetitionPenalty ?? 1, 0.01, 100),
     noRepeatNgram: integer("noRepeatNgram", o.noRepeatNgram ?? 0, 0, 64),
   };
+}
+
+/**
+ * The options that are not left out: callers without types can pass anything, and null for what they do not set.
+ * @throws ClipCapError `bad-usage` for a name that is none of `names`, and where batch, crop or signal are wrong.
+ */
+export function given<T extends CaptionOptions>(options: T, names: readonly string[] = OPTION_NAMES): T {
+  if (typeof options !== "object" || options === null) throw usage("options", options, "an object");
+  const unknown = Object.keys(options).find((name) => !names.includes(name));
+  if (unknown) throw new ClipCapError("bad-usage", `there is no option ${unknown}; there are ${names.join(", ")}`);
+  const o = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== null)) as T;
+  batchSize(o);
+  cropOf(o);
+  if (o.signal && typeof o.signal.aborted !== "boolean") throw usage("signal", o.signal, "an AbortSignal");
+  return o;
 }
 
 export function batchSize(o: CaptionOptions): number {
@@ -137,7 +150,8 @@ function chooseStrategy(o: CaptionOptions, num: number): Strategy {
     if (rule === "mean" && o.lengthPenalty !== undefined && o.lengthPenalty !== 1) {
       throw usage("lengthPenalty", alpha, 'together with beamRule "length-normalised"');
     }
-    return { type: "beam", rule, alpha, temperature: number("temperature", o.temperature ?? 1, 0, 100) };
+    const temperature = o.temperature === 0 ? 0 : number("temperature", o.temperature ?? 1, 0.01, 100); // 0 is 1
+    return { type: "beam", rule, alpha, temperature };
   }
   if (o.beamRule !== undefined || o.lengthPenalty !== undefined) {
     throw usage(o.beamRule !== undefined ? "beamRule" : "lengthPenalty", "given", "together with beam");
@@ -191,12 +205,13 @@ function number(name: string, value: number, min: number, max: number): number {
   throw usage(name, value, `a number from ${min} to ${max}`);
 }
 
-/** One of the given words, or nothing: callers without types can pass anything. */
-function word<T extends string>(name: string, value: T | undefined, words: readonly T[]): T | undefined {
-  if (value === undefined || words.includes(value)) return value;
+/** One of the given words, or nothing. */
+export function word<T extends string>(name: string, value: T | undefined, words: readonly T[]): T | undefined {
+  if (value == null || words.includes(value)) return value;
   throw usage(name, value, `one of ${words.join(", ")}`);
 }
 
 function usage(name: string, value: unknown, allowed: string): ClipCapError {
-  return new ClipCapError("bad-usage", `${name} is ${value}; it must be ${allowed}`);
+  const shown = typeof value === "object" && value ? "an object" : String(value);
+  return new ClipCapError("bad-usage", `${name} is ${shown}; it must be ${allowed}`);
 }

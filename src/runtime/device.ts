@@ -75,6 +75,8 @@ export class Device {
    * @throws ClipCapError `no-adapter` when there is none.
    */
   static async open(gpu: GPU, options: DeviceOptions = {}): Promise<Device> {
+    const { maxMemory = 1 } = options;
+    if (!(maxMemory > 0)) throw new ClipCapError("bad-usage", `maxMemory is ${maxMemory}; it must be bytes above 0`);
     const adapter = await gpu.requestAdapter({
       powerPreference: options.powerPreference ?? "high-performance",
       forceFallbackAdapter: options.forceFallbackAdapter,
@@ -148,7 +150,7 @@ export class Device {
     const perRow = rowBytes(tensor.dtype, tensor.shape);
     const source = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     const rows = tensor.shape.length === 0 ? 1 : source.byteLength / perRow;
-    if (!Number.isInteger(rows) || row + rows > tensor.rows) {
+    if (!Number.isInteger(rows) || rows === 0 || row + rows > tensor.rows) {
       throw new RangeError(
         `${tensor.label} [${tensor.shape}] has rows of ${perRow} bytes; ${source.byteLength} bytes from row ${row} on ` +
           "are no whole rows of it",

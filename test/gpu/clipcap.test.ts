@@ -87,6 +87,41 @@ describe("what callers without types may do", () => {
     await expect(model.prepare(0)).rejects.toMatchObject({ code: "bad-usage" });
     model.close();
   });
+
+  test("what is no image or no embedding is refused, whatever an earlier call left behind", async () => {
+    const model = await load();
+    const [embedding] = await model.embed([image]);
+    const { width, height } = image;
+    const holes = [image, image, image];
+    delete holes[1];
+    const wrongImages: unknown[] = [
+      holes,
+      new Array(2),
+      [undefined],
+      [{ width, height }],
+      [{ ...image, data: Float32Array.from(image.data, (x) => x / 255) }],
+      [{ ...image, data: Array.from(image.data) }],
+    ];
+    for (const images of wrongImages) {
+      const message = "an image is { width, height, data } with RGB bytes in a Uint8Array";
+      await expect(model.caption(images as RgbImage[])).rejects.toMatchObject({ code: "bad-input", message });
+      await expect(model.embed(images as RgbImage[])).rejects.toMatchObject({ code: "bad-input", message });
+    }
+    await expect(model.stream(undefined as never).next()).rejects.toMatchObject({ code: "bad-input" });
+    const wrongEmbeddings: unknown[] = [
+      [Array.from(embedding!)],
+      [Float64Array.from(embedding!), embedding],
+      [undefined],
+      new Array(1),
+      [embedding!.map(() => Number.NaN)],
+    ];
+    for (const embeddings of wrongEmbeddings) {
+      await expect(model.captionEmbeddings(embeddings as Float32Array[])).rejects.toMatchObject({ code: "bad-input" });
+    }
+    await expect(model.embed([image], { beam: 4 } as never)).rejects.toMatchObject({ code: "bad-usage" });
+    await expect(model.prepare(1, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "aborted" });
+    model.close();
+  });
 });
 
 describe("files that do not belong together are refused, and nothing stays allocated", () => {
@@ -120,6 +155,24 @@ describe("files that do not belong together are refused, and nothing stays alloc
     });
     expect(usedBytes()).toBe(used);
   });
+
+  test("weights that are not finite, layers without a place and types that there are none of are refused", async () => {
+    const files = () => new Map(PATHS.map((name): [string, Uint8Array] => [name, readFileSync(new URL(name, folder))]));
+    const damaged = files();
+    const mapper = new Uint8Array(damaged.get("mapper.safetensors")!);
+    mapper.fill(0xff, mapper.length - 4);
+    damaged.set("mapper.safetensors", mapper);
+    await expect(ClipCap.load(device, damaged)).rejects.toThrow(/holds NaN or infinity/);
+    const shorter = files();
+    const config = JSON.parse(new TextDecoder().decode(shorter.get("gpt2/config.json")));
+    const fewer = { ...config, n_layer: config.n_layer - 1 };
+    shorter.set("gpt2/config.json", new TextEncoder().encode(JSON.stringify(fewer)));
+    await expect(ClipCap.load(device, shorter)).rejects.toThrow(/is of a layer that the configuration does not have/);
+    await expect(ClipCap.load(device, files(), { dtype: "f64" as never })).rejects.toThrow(
+      "dtype is f64; it must be one of",
+    );
+    expect(usedBytes()).toBe(used);
+  });
 });
 
 test("captions of embeddings are those of their images; embeddings of another width are refused", async () => {
@@ -131,7 +184,7 @@ test("captions of embeddings are those of their images; embeddings of another wi
   expect(await model.captionEmbeddings([])).toEqual([]);
   await expect(model.captionEmbeddings([new Float32Array(512)])).rejects.toMatchObject({
     code: "bad-input",
-    message: "an embedding has 512 values; this model's CLIP gives 256",
+    message: "an embedding of this model's CLIP is a Float32Array of 256 finite values",
   });
   model.close();
 });

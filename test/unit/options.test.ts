@@ -55,7 +55,20 @@ describe("a wrong value is refused and named", () => {
     [{ prompt: "a".repeat(20) }, "prompt is 20 tokens long; it must be at most 19"],
     [{ beams: 3 }, "there is no option beams; there are beam, beamRule"],
     [{ crop: "middle" }, "crop is middle; it must be one of torchvision, hf"],
+    [{ beam: 2, temperature: 1e-40 }, "temperature is 1e-40; it must be a number from 0.01 to 100"],
+    [{ batch: Number.NaN }, "batch is NaN; it must be a whole number from 1 to 256"],
+    [{ seed: -1 }, "seed is -1; it must be a whole number"],
+    [{ signal: "x" }, "signal is x; it must be an AbortSignal"],
+    [{ beam: Symbol("many") }, "beam is Symbol(many); it must be a whole number"],
+    [{ beam: Object.create(null) }, "beam is an object; it must be a whole number"],
+    [null, "options is null; it must be an object"],
+    [5, "options is 5; it must be an object"],
   ])("%j", (options, message) => expect(() => shape(options)).toThrow(message));
+
+  it("but null is an option that is left out", () => {
+    const names = ["beam", "beamRule", "lengthPenalty", "temperature", "topK", "topP", "num", "stop", "crop", "batch"];
+    expect(shape(Object.fromEntries(names.map((name) => [name, null])))).toEqual(shape({}));
+  });
 
   it("a prompt whose tokens the model does not have", () => {
     expect(() => shape({ prompt: "é" })).toThrow("the prompt has token 233, but the model knows only 128");

@@ -51,24 +51,40 @@ function* entries(name: string, list: readonly unknown[], problems: ProblemLog):
 
 /** {"images": [{id, file_name}], "annotations": [{image_id, id, caption}]}: captions in the order of their ids. */
 function* readCoco(images: unknown[], annotations: unknown[], problems: ProblemLog): Generator<CaptionRow, void> {
-  const names = new Map<unknown, string>();
-  const silent = new Map<unknown, string>();
-  for (const { fields, where } of entries("images", images, problems)) {
-    const { id, file_name: name } = fields;
-    if (typeof name !== "string") problems.add("row", where, `"file_name" must be a text, not ${shown(name)}`);
-    else names.set(id, name);
-    silent.set(id, where);
-  }
+  const named = namedImages(images, problems);
+  const silent = new Map(named);
   for (const { image_id, caption, where } of inOrder("annotations", annotations, problems)) {
     silent.delete(image_id);
-    const name = names.get(image_id);
-    if (name === undefined) problems.add("row", where, `there is no image with the id ${shown(image_id)}`);
-    else yield { id: name, places: placesOf(name), captions: [caption], where };
+    const image = named.get(image_id);
+    if (image) yield { id: image.name, places: placesOf(image.name), captions: [caption], where };
+    else problems.add("row", where, `no usable image has the id ${shown(image_id)}`);
   }
-  for (const [id, where] of silent) {
-    const name = names.get(id);
-    if (name !== undefined) yield { id: name, places: [], captions: [], where };
+  for (const { name, where } of silent.values()) yield { id: name, places: [], captions: [], where };
+}
+
+interface NamedImage {
+  readonly name: string;
+  readonly where: string;
+}
+
+/** COCO's images by id. An id that two of them have is nobody's: its captions may be of either. */
+function namedImages(images: unknown[], problems: ProblemLog): Map<unknown, NamedImage> {
+  const named = new Map<unknown, NamedImage>();
+  const shared = new Set<unknown>();
+  for (const { fields, where } of entries("images", images, problems)) {
+    const { id, file_name: name } = fields;
+    const other = named.get(id);
+    if (typeof name !== "string") problems.add("row", where, `"file_name" must be a text, not ${shown(name)}`);
+    else if (typeof id !== "number" && typeof id !== "string") {
+      problems.add("row", where, `"id" must be a number or a text, not ${shown(id)}`);
+    } else if (!other) named.set(id, { name, where });
+    else if (other.name !== name) {
+      shared.add(id);
+      problems.add("row", where, `${other.where} is another image with its id ${shown(id)}; neither is used`);
+    }
   }
+  for (const id of shared) named.delete(id);
+  return named;
 }
 
 /** [{image_id, id, caption}], as the original reads COCO: the file follows from the number, in train2014 or val2014. */
@@ -109,6 +125,7 @@ function inOrder(name: string, list: unknown[], problems: ProblemLog): Annotatio
 
 /** {"images": [{filename, filepath?, split, sentences: [{raw}]}]}: dataset_coco, dataset_flickr8k, dataset_flickr30k. */
 function* readKarpathy(images: unknown[], problems: ProblemLog): Generator<CaptionRow, void> {
+  const shared = namesOfSeveralFolders(images);
   for (const { fields, where } of entries("images", images, problems)) {
     const { filename, filepath, sentences, split: name } = fields;
     const split = readSplit(name);
@@ -120,10 +137,22 @@ function* readKarpathy(images: unknown[], problems: ProblemLog): Generator<Capti
     } else if (typeof split === "object") {
       problems.add("row", where, split.fault);
     } else {
-      const folder = typeof filepath === "string" ? [`${filepath}/${filename}`] : [];
-      yield { id: filename, places: [...folder, ...placesOf(filename)], captions, split, where };
+      const path = typeof filepath === "string" ? `${filepath}/${filename}` : filename;
+      const [id, places] = shared.has(filename) ? [path, [path]] : [filename, [path, ...placesOf(filename)]];
+      yield { id, places, captions, split, where };
     }
   }
+}
+
+/** File names that images in different folders have: the path has to tell those apart. */
+function namesOfSeveralFolders(images: unknown[]): Set<unknown> {
+  const folders = new Map<unknown, unknown>();
+  const shared = new Set<unknown>();
+  for (const { filename, filepath } of images.filter(isFields)) {
+    if (!folders.has(filename)) folders.set(filename, filepath);
+    else if (folders.get(filename) !== filepath) shared.add(filename);
+  }
+  return shared;
 }
 
 /** COCO's images of 2014 lie together or in the folder that their names say. */

@@ -17,6 +17,7 @@ const MAX_LINE = 2 ** 20;
 export async function* splitLines(
   pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   problems: ProblemLog,
+  file = problems.file,
 ): AsyncGenerator<TextLine> {
   const utf8 = new TextDecoder();
   let line = 1;
@@ -25,7 +26,7 @@ export async function* splitLines(
   const take = (text: string): TextLine | undefined => {
     const whole = rest + text;
     const fits = !tooLong && whole.length <= MAX_LINE;
-    if (!fits) problems.add("row", line, `the line is longer than the limit of ${MAX_LINE} characters`);
+    if (!fits) problems.add("row", line, `the line is longer than the limit of ${MAX_LINE} characters`, file);
     [rest, tooLong] = ["", false];
     const taken = { line: line++, text: whole.endsWith("\r") ? whole.slice(0, -1) : whole };
     return fits ? taken : undefined;

@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { ClipCapError } from "../../runtime/errors.js";
 import { fileError, openFile as openSource } from "../../weights/node-source.js";
+import { imageFiles } from "../files.js";
 import type { DecodeOptions } from "../image/decode-node.js";
 import { type DocumentFormat, documentFormat, readDocument } from "./coco.js";
 import type { CaptionDataset, DatasetFormat } from "./dataset.js";
@@ -31,19 +32,29 @@ export interface OpenDatasetOptions extends DecodeOptions, CollectOptions {
  */
 export async function openDataset(path: string, options: OpenDatasetOptions = {}): Promise<CaptionDataset> {
   const { format } = options;
-  const shards = format === undefined || format === "webdataset" ? await findShards(path) : [];
+  const listed = join(path, "captions.jsonl");
+  const isListed = await exists(listed);
+  const shards = format === "webdataset" || (format === undefined && !isListed) ? await findShards(path) : [];
   if (shards.length > 0) return openShards(path, shards, options);
   if (format === "webdataset") throw new ClipCapError("bad-input", `${path} holds no .tar shards; check the path.`);
-  const folder = await isFolder(path);
-  const listed = join(path, "captions.jsonl");
-  if (format === "sidecar" || (folder && !(await exists(listed)))) return openSidecars(path, options);
-  return openFile(path, folder ? listed : path, options);
+  if (format === "sidecar" || (!isListed && (await isFolder(path)))) return openSidecars(path, options);
+  return openFile(path, isListed ? listed : path, options);
 }
 
 async function openShards(name: string, shards: readonly string[], options: OpenDatasetOptions) {
+  if (options.format === undefined) await checkUnmixed(name, new Set(shards));
   const problems = new ProblemLog(name);
   const data = new WebDataset(shards, options);
   return collect(name, "webdataset", data.rows(problems), problems, data.find, options);
+}
+
+/** Images beside shards would be left out without a word, captions and all. */
+async function checkUnmixed(name: string, shards: ReadonlySet<string>): Promise<void> {
+  const { files } = await imageFiles([name]);
+  const image = files.find((file) => !shards.has(file));
+  if (image === undefined) return;
+  const mixed = `${name} holds shards and images such as ${image}`;
+  throw new ClipCapError("bad-input", `${mixed}; state the format, webdataset or sidecar.`);
 }
 
 async function openSidecars(folder: string, options: OpenDatasetOptions) {

@@ -20,9 +20,13 @@ export async function* readSidecars(folder: string, problems: ProblemLog): Async
     const file = path.replace(/\.[^.]*$/, ".txt");
     texts.add(file);
     try {
-      for await (const { line, text } of splitLines(readPieces(file), problems)) {
-        if (text.trim() !== "") yield { id, places: [id], captions: [text], where: line, file };
+      let empty = true;
+      for await (const { line, text } of splitLines(readPieces(file), problems, file)) {
+        if (text.trim() === "") continue;
+        empty = false;
+        yield { id, places: [id], captions: [text], where: line, file };
       }
+      if (empty) problems.add("caption", id, "the .txt file beside it has no caption");
     } catch (error) {
       if ((error as { code?: unknown }).code !== "not-found") throw error;
       problems.add("caption", id, "there is no .txt file with captions beside it");

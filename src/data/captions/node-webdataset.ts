@@ -5,7 +5,7 @@ import { type DecodeOptions, decodeImage, MAX_FILE_BYTES } from "../image/decode
 import type { Picture } from "./dataset.js";
 import { fileStamp } from "./node-pictures.js";
 import type { ProblemLog } from "./problems.js";
-import type { CaptionRow, FindPicture } from "./rows.js";
+import { type CaptionRow, type FindPicture, plainPath } from "./rows.js";
 import { type TarMember, tarMembers } from "./tar.js";
 
 /** Longest .txt of a sample. */
@@ -15,12 +15,19 @@ const IMAGE_EXTENSIONS = new Set(["jpg", "jpeg", "png", "webp"]);
 interface Sample {
   image?: TarMember;
   captions?: readonly string[];
+  /** A name that two members have. */
+  twice?: string;
 }
+
+/** Extensions of an image and of captions, the last ones of their names, and what stands before. */
+const MEMBER_NAME = /^((?:.*\/)?[^/.][^/]*)\.([^/.]*)$/;
+/** Up to the first "." of the file name. */
+const KEY = /^(?:.*\/)?[^/.]+/;
 
 /**
  * WebDataset shards: members whose names are equal up to the first "." of the file name are one sample, an image (jpg, jpeg,
- * png, webp) and its captions (txt, one a line); other members are passed over. Images stay in the shards and are read by
- * range when they are decoded. A damaged shard is a problem, and counts up to the damage.
+ * png, webp) and its captions (txt, one a line); other members are passed over, `KEY.mask.png` as well. Images stay in the
+ * shards and are read by range when they are decoded. A damaged shard is a problem, and counts up to the damage.
  */
 export class WebDataset {
   readonly #pictures = new Map<string, Picture>();
@@ -53,29 +60,41 @@ export class WebDataset {
   }
 
   *#shardRows(path: string, samples: ReadonlyMap<string, Sample>, problems: ProblemLog): Generator<CaptionRow> {
-    for (const [key, { image, captions }] of samples) {
-      const where = `sample ${JSON.stringify(key)}`;
-      if (!image) {
+    for (const [name, { image, captions, twice }] of samples) {
+      const where = `sample ${JSON.stringify(name)}`;
+      const [key] = KEY.exec(name)!;
+      if (name !== key) {
+        // A mask or the like of the sample that the key names, unless it is whole in itself or there is no such sample.
+        if (samples.get(key)?.image && !(image && captions)) continue;
+        problems.add("row", where, 'in shards a key ends at the first "."; rename its members', path);
+      } else if (twice !== undefined) {
+        problems.add("row", where, `the shard has two members ${JSON.stringify(twice)}; it is left out`, path);
+      } else if (!image) {
         if (captions) problems.add("image", where, "it has no image", path);
-        continue;
+      } else {
+        const id = `${basename(path)}/${image.name.replace(/^\.\//, "")}`;
+        this.#pictures.set(id, memberPicture(path, id, image, this.decode));
+        yield { id, places: [id], captions: captions ?? [], where, file: path };
       }
-      const id = `${basename(path)}/${image.name.replace(/^\.\//, "")}`;
-      if (!this.#pictures.has(id)) this.#pictures.set(id, memberPicture(path, id, image, this.decode));
-      yield { id, places: [id], captions: captions ?? [], where, file: path };
     }
   }
 }
 
+/** The images and captions of a shard by their names without extension; some of these are no keys. */
 async function readSamples(shard: FileSource, problems: ProblemLog): Promise<Map<string, Sample>> {
   const samples = new Map<string, Sample>();
+  const names = new Set<string>();
   try {
     for await (const member of tarMembers(shard)) {
-      const [, key, extension] = /^((?:.*\/)?[^/.]+)\.([^/]*)$/.exec(member.name) ?? [];
-      if (key === undefined || extension === undefined) continue;
+      const [, start, extension] = MEMBER_NAME.exec(plainPath(member.name)) ?? [];
+      if (start === undefined || extension === undefined) continue;
       const kind = extension.toLowerCase();
       if (kind !== "txt" && !IMAGE_EXTENSIONS.has(kind)) continue;
-      const sample = samples.get(key) ?? {};
-      samples.set(key, sample);
+      const name = `${start}.${kind}`;
+      const sample = samples.get(start) ?? {};
+      samples.set(start, sample);
+      if (names.has(name)) sample.twice ??= name;
+      names.add(name);
       if (kind !== "txt") sample.image ??= member;
       else if (member.size <= MAX_TEXT) sample.captions = textLines(await shard.read(member.offset, member.size));
       else

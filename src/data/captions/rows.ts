@@ -5,7 +5,7 @@ import { type ProblemKind, type ProblemLog, problemSummary, shown, type Where } 
 
 /** What readers make of one row, entry or sample: some captions of one image. */
 export interface CaptionRow {
-  /** Name of the image; rows of the same name belong together. */
+  /** Name of the image; rows whose names are one path (`plainPath`) belong together, and the first one's is kept. */
   readonly id: string;
   /** Where the image may lie, as paths in the folder of images with "/"; the first that exists is taken. */
   readonly places: readonly string[];
@@ -52,8 +52,9 @@ export async function collectImages(
   const gathered = new Map<string, Gathered>();
   for await (const row of rows) gather(gathered, row, problems, normalise);
   const images: CaptionedImage[] = [];
-  for (const [id, { row, captions, split }] of gathered) {
+  for (const { row, captions, split } of gathered.values()) {
     if (captions.length === 0) continue; // said where the captions were left out
+    const { id } = row;
     const named = { id, captions, split, row: { file: row.file ?? problems.file, where: row.where } };
     const picture = await find(row.places);
     if (!picture) problems.add("image", row.where, `the image ${shown(id)} does not exist`, row.file);
@@ -78,12 +79,13 @@ function gather(images: Map<string, Gathered>, row: CaptionRow, problems: Proble
   const report = (kind: ProblemKind, what: string) => problems.add(kind, row.where, what, row.file);
   const outside = [id, ...places].find((path) => !isInside(path));
   if (outside !== undefined) return report("row", `${shown(outside)} is no path inside the folder of images`);
-  let image = images.get(id);
+  const path = plainPath(id);
+  let image = images.get(path);
   if (!image) {
     if (images.size === MAX_IMAGES) {
       throw new ClipCapError("bad-input", `${problems.file} has more than ${MAX_IMAGES} images; split it.`);
     }
-    images.set(id, (image = { row, captions: [], split }));
+    images.set(path, (image = { row, captions: [], split }));
   }
   if (split !== undefined && (image.split ??= split) !== split) {
     report("row", `${shown(id)} is in "${image.split}" and in "${split}"; it stays in "${image.split}"`);
@@ -109,4 +111,12 @@ function usable(text: string, image: Gathered, normalise: NormaliseOptions): str
 /** Data from elsewhere must not reach files outside the folder of images, on any system. */
 function isInside(path: string): boolean {
   return path !== "" && !/^[/\\]|^[A-Za-z]:|\0/.test(path) && !path.split(/[\\/]/).includes("..");
+}
+
+/** A path without what does not change where it leads: "a/b" of "./a//b". */
+export function plainPath(path: string): string {
+  return path
+    .split("/")
+    .filter((part) => part !== "" && part !== ".")
+    .join("/");
 }

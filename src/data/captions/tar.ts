@@ -31,7 +31,7 @@ export async function* tarMembers(source: ByteSource): AsyncGenerator<TarMember>
     if (header.every((byte) => byte === 0)) return;
     if (!checksumFits(header)) throw bad(at, "this is no tar header");
     const type = String.fromCharCode(header[156]!);
-    const size = isExtension(type) ? numberAt(header, 124) : (extension.size ?? numberAt(header, 124));
+    const size = sizeOf(header, type, extension.size);
     const offset = at + BLOCK;
     if (size === undefined || size > source.size - offset) throw bad(at, "a file reaches beyond the end");
     if (isExtension(type)) {
@@ -43,6 +43,12 @@ export async function* tarMembers(source: ByteSource): AsyncGenerator<TarMember>
     }
     at = offset + Math.ceil(size / BLOCK) * BLOCK;
   }
+}
+
+/** Bytes behind a header. Links (1, 2), devices (3, 4), folders (5) and pipes (6) have none, whatever theirs say. */
+function sizeOf(header: Uint8Array, type: string, extended: number | undefined): number | undefined {
+  if ("123456".includes(type)) return 0;
+  return isExtension(type) ? numberAt(header, 124) : (extended ?? numberAt(header, 124));
 }
 
 /** Extensions describe the next member: L and K are GNU's long names, x and g are pax records. */

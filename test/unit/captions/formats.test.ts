@@ -66,9 +66,34 @@ describe("COCO annotations", () => {
       "data, images[0]: 5 is no object.",
       'data, images[1]: "file_name" must be a text, not missing.',
       'data, annotations[2]: "caption" must be a text, not 4.',
-      "data, annotations[1]: there is no image with the id 9.",
+      "data, annotations[1]: no usable image has the id 9.",
       'data, images[3]: "silent.jpg" has no caption.',
       'data, annotations[3]: the image "gone.jpg" does not exist.',
+    ]);
+  });
+
+  test("an id of two images names neither, and an image without an id has no captions", async () => {
+    const images = [
+      { id: 1, file_name: "a.jpg" },
+      { id: 1, file_name: "b.jpg" },
+      { file_name: "c.jpg" },
+      { id: 2, file_name: "d.jpg" },
+      { id: 2, file_name: "d.jpg" },
+    ];
+    const annotations = [
+      { image_id: 1, id: 1, caption: "of a or b" },
+      { id: 2, caption: "of c, perhaps" },
+      { image_id: 2, id: 3, caption: "of d" },
+    ];
+    const names = images.map(({ file_name }) => file_name);
+    const { data, images: got, problems } = await dataOf(coco(images, annotations), names);
+    expect(got).toEqual([{ id: "d.jpg", captions: ["Of d."], split: undefined }]);
+    expect(data.problems.counts).toEqual({ row: 4, caption: 0, image: 0, picture: 0 });
+    expect(problems).toEqual([
+      "data, images[1]: images[0] is another image with its id 1; neither is used.",
+      'data, images[2]: "id" must be a number or a text, not missing.',
+      "data, annotations[0]: no usable image has the id 1.",
+      "data, annotations[1]: no usable image has the id missing.",
     ]);
   });
 
@@ -156,6 +181,31 @@ test("Karpathy's splits: restval is trained on, val is dev; folders by filepath 
   ]);
 });
 
+test("Karpathy's splits: images of one name in two folders stay two", async () => {
+  const image = (filename: string, filepath: string | undefined, split: string) => ({
+    filename,
+    filepath,
+    split,
+    sentences: [{ raw: `of ${split} in ${filepath}` }],
+  });
+  const images = [
+    image("1.png", "x", "train"),
+    image("1.png", "y", "val"),
+    image("1.png", "z", "test"),
+    image("1.png", undefined, "test"),
+    image("2.png", "x", "train"),
+  ];
+  const names = ["x/1.png", "y/1.png", "1.png", "x/2.png"];
+  const { images: got, problems } = await dataOf(JSON.stringify({ images }), names);
+  expect(got).toEqual([
+    { id: "x/1.png", captions: ["Of train in x."], split: "train" },
+    { id: "y/1.png", captions: ["Of val in y."], split: "dev" },
+    { id: "1.png", captions: ["Of test in undefined."], split: "test" },
+    { id: "2.png", captions: ["Of train in x."], split: "train" },
+  ]);
+  expect(problems).toEqual(['data, images[2]: the image "z/1.png" does not exist.']);
+});
+
 test("token files", async () => {
   const text = "a.jpg#0\tone dog .\r\na.jpg#1\ttwo\tdogs\n\nbroken line\nb.jpg.1#0\tgone\nb.jpg#0\tthree\n";
   const { data, images, problems } = await dataOf(text, ["a.jpg", "b.jpg"]);
@@ -214,6 +264,12 @@ test("a folder of images with .txt files", async () => {
     "c.png": picture,
     "d.png": picture,
     "d.txt": " \n.\n",
+    "e.png": picture,
+    "e.txt": "\n \n",
+    "f.png": picture,
+    "f.txt": "",
+    "g.png": picture,
+    "g.txt": `fine\n${"x".repeat(2 ** 20 + 1)}`,
     "notes.md": "",
     "sub/lost.txt": "a caption without its picture",
     "README.txt": "",
@@ -222,11 +278,16 @@ test("a folder of images with .txt files", async () => {
   expect(data.format).toBe("sidecar");
   expect(plain(data)).toEqual([
     { id: "b.png", captions: ["One.", "Two."], split: undefined },
+    { id: "g.png", captions: ["Fine."], split: undefined },
     { id: "sub/a.JPG", captions: ["Three."], split: undefined },
   ]);
+  expect(data.problems.counts).toEqual({ row: 1, caption: 4, image: 2, picture: 0 });
   expect(sentences(data, root).map((text) => text.replace(root, "DATA"))).toEqual([
     "DATA, c.png: there is no .txt file with captions beside it.",
     'd.txt, line 2: the caption "." is empty.',
+    "DATA, e.png: the .txt file beside it has no caption.",
+    "DATA, f.png: the .txt file beside it has no caption.",
+    "g.txt, line 2: the line is longer than the limit of 1048576 characters.",
     "DATA, README.txt: there is no image beside it.",
     "DATA, sub/lost.txt: there is no image beside it.",
   ]);

@@ -93,6 +93,13 @@ test("a split that contradicts itself is said, and the first stays", async () =>
   expect(sentences(data, root)).toEqual(['c.jsonl, line 2: "a.png" is in "train" and in "test"; it stays in "train".']);
 });
 
+test("one file in several spellings is one image, called as at first", async () => {
+  const rows = ["./sub//a.png", "sub/a.png", "sub/./a.png"].map((file, i) => ({ file, captions: [`row ${i}`] }));
+  const root = await folderOf({ "c.jsonl": lines(...rows), "sub/a.png": await png(1) });
+  const data = await openDataset(join(root, "c.jsonl"));
+  expect(plain(data)).toEqual([{ id: "./sub//a.png", captions: ["Row 0.", "Row 1.", "Row 2."], split: undefined }]);
+});
+
 test("nothing usable is an error that says why", async () => {
   const root = await folderOf({ "empty.jsonl": "", "gone.jsonl": lines({ file: "a.png", captions: ["a"] }) });
   expect(await failure(openDataset(join(root, "empty.jsonl")), root)).toBe(

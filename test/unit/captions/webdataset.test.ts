@@ -2,6 +2,7 @@ import { utimes } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { DatasetFormat } from "../../../src/data/captions/dataset.js";
 import { openDataset } from "../../../src/data/captions/node-open.js";
 import { type TarMember, tarMembers } from "../../../src/data/captions/tar.js";
 import { ClipCapError } from "../../../src/runtime/errors.js";
@@ -23,6 +24,8 @@ describe("tar", () => {
       { name: "a.txt", data: "one" },
       { name: "sub/", data: "", type: "5" },
       { name: "link", data: "", type: "2" },
+      { name: "sized/", data: "", type: "5", size: "00000010000\0" },
+      { name: "hard", data: "", type: "1", size: "77777777777\0" },
       { name: "b.txt", data: "two", prefix: "deep/er" },
       { name: "././@LongLink", data: `${LONG}\0`, type: "L" },
       { name: LONG.slice(0, 99), data: "three" },
@@ -163,6 +166,78 @@ describe("WebDataset", () => {
       expect.stringMatching(/^1.tar, archive: 1.tar, byte \d+: .*; the archive is damaged or cut short\.$/),
       expect.stringContaining('1.tar, sample "cut": "1.tar/cut.jpg" has no caption.'),
     ]);
+  });
+
+  test("a sample with two members of one name is left out: which belong together, nobody knows", async () => {
+    const [one, two] = [await png(1), await png(2)];
+    const root = await folderOf({
+      "s.tar": tar([
+        { name: "a.png", data: one },
+        { name: "a.txt", data: "first" },
+        { name: "./a.png", data: two },
+        { name: "a.txt", data: "second" },
+        { name: "b.png", data: one },
+        { name: "b.txt", data: "first" },
+        { name: "b.TXT", data: "second" },
+        { name: "c.png", data: one },
+        { name: "c.webp", data: two },
+        { name: "c.txt", data: "kept" },
+      ]),
+    });
+    const data = await openDataset(root);
+    expect(plain(data)).toEqual([{ id: "s.tar/c.png", captions: ["Kept."], split: undefined }]);
+    expect(data.problems.counts).toEqual({ row: 2, caption: 0, image: 0, picture: 0 });
+    expect(sentences(data, root)).toEqual([
+      's.tar, sample "a": the shard has two members "a.png"; it is left out.',
+      's.tar, sample "b": the shard has two members "b.txt"; it is left out.',
+    ]);
+  });
+
+  test("names with further dots are fields of a sample; those that look like samples themselves are said", async () => {
+    const image = await png(1);
+    const root = await folderOf({
+      "s.tar": tar([
+        { name: "k.png", data: image },
+        { name: "k.txt", data: "kept" },
+        { name: "k.mask.png", data: image },
+        { name: "photo.v2.png", data: image },
+        { name: "photo.v2.txt", data: "lost" },
+        { name: "alone.v2.png", data: image },
+        { name: "k.v3.png", data: image },
+        { name: "k.v3.txt", data: "lost, too" },
+      ]),
+    });
+    const data = await openDataset(root);
+    expect(plain(data)).toEqual([{ id: "s.tar/k.png", captions: ["Kept."], split: undefined }]);
+    expect(data.problems.counts).toEqual({ row: 3, caption: 0, image: 0, picture: 0 });
+    const why = 'in shards a key ends at the first "."; rename its members';
+    expect(sentences(data, root)).toEqual([
+      `s.tar, sample "photo.v2": ${why}.`,
+      `s.tar, sample "alone.v2": ${why}.`,
+      `s.tar, sample "k.v3": ${why}.`,
+    ]);
+  });
+
+  test("shards beside other data: captions.jsonl comes first, images with .txt files only by the stated format", async () => {
+    const image = await png(1);
+    const shard = tar(sample("x", image, "of the shard"));
+    const root = await folderOf({
+      "listed/captions.jsonl": '{"file":"a.png","captions":["listed"]}',
+      "listed/images/a.png": image,
+      "listed/old.tar": shard,
+      "beside/a.png": image,
+      "beside/a.txt": "beside",
+      "beside/old.tar": shard,
+    });
+    const captions = async (folder: string, format?: DatasetFormat) =>
+      (await openDataset(join(root, folder), { format })).images.flatMap((one) => one.captions);
+    expect(await captions("listed")).toEqual(["Listed."]);
+    expect(await captions("listed", "webdataset")).toEqual(["Of the shard."]);
+    expect(await captions("beside", "sidecar")).toEqual(["Beside."]);
+    expect(await captions("beside", "webdataset")).toEqual(["Of the shard."]);
+    expect(await failure(captions("beside"), root)).toBe(
+      "bad-input: beside holds shards and images such as beside/a.png; state the format, webdataset or sidecar.",
+    );
   });
 
   test("two shards of one name, and a pattern that matches other files", async () => {

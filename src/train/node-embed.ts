@@ -48,17 +48,18 @@ export function givenEmbeddings(
 const BATCH = 16;
 const SHARD = 512;
 
-/** Where embeddings are kept: they are computed once for each CLIP and data set, whatever is trained with them. */
-function embeddingFolder(fingerprint: string, { source, rawOrientation }: EmbedOptions["data"]): string {
+/** Where embeddings are kept: they are computed once for each CLIP, data set and folder of images that is named. */
+export function embeddingFolder(fingerprint: string, { source, images, rawOrientation }: EmbedOptions["data"]): string {
   const caches = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
-  const data = createHash("sha256").update(resolve(source)).digest("hex").slice(0, 16);
-  const name = `${fingerprint.slice(0, 16)}-${data}${rawOrientation ? "-raw" : ""}`;
+  const hash = createHash("sha256").update(resolve(source));
+  if (images !== undefined) hash.update("\0").update(resolve(images)); // no path has a NUL
+  const name = `${fingerprint.slice(0, 16)}-${hash.digest("hex").slice(0, 16)}${rawOrientation ? "-raw" : ""}`;
   return join(caches, "clipcap-webgpu", "embeddings", name);
 }
 
 export interface EmbedOptions {
   /** What the pictures belong to, since those of other data may have the same names, and which way up they are seen. */
-  readonly data: Pick<TrainConfig["data"], "source" | "rawOrientation">;
+  readonly data: Pick<TrainConfig["data"], "source" | "images" | "rawOrientation">;
   /** Pictures that cannot be read have their last embedding in the cache, where there is one: of a run that goes on. */
   readonly resume?: boolean;
   readonly signal: AbortSignal;

@@ -59,7 +59,7 @@ function* readCoco(images: unknown[], annotations: unknown[], problems: ProblemL
     if (image) yield { id: image.name, places: placesOf(image.name), captions: [caption], where };
     else problems.add("row", where, `no usable image has the id ${shown(image_id)}`);
   }
-  for (const { name, where } of silent.values()) yield { id: name, places: [], captions: [], where };
+  for (const { name, where } of silent.values()) yield { id: name, places: placesOf(name), captions: [], where };
 }
 
 interface NamedImage {

@@ -13,6 +13,7 @@ import { type EvalResult, resultJson } from "../eval/result.js";
 import { retrieve } from "../eval/retrieval.js";
 import { compareSystems, scoreSystem, testSet } from "../eval/scoring.js";
 import { show } from "../metrics/captions.js";
+import { CLIP_SCORE_PROMPT } from "../metrics/clip-score.js";
 import { ClipTextEncoder } from "../models/clip-text-encoder.js";
 import { ClipCap } from "../models/clipcap.js";
 import { modelFolder } from "../node/model.js";
@@ -170,7 +171,7 @@ async function measure(
     leftOut: images.filter((image) => !readable.includes(image)).map(({ id }) => id),
     systems,
     comparisons: systems.slice(1).map((system) => compareSystems(systems[0]!, system)),
-    retrieval: options.retrieval && clip ? retrieve(clip.images, clip.references) : undefined,
+    retrieval: vectors?.texts && retrieve(pictures, vectors.texts),
   };
   const attention = await attentionOf(job, result, described[0]!);
   screen.progress("writing the page");
@@ -250,19 +251,30 @@ async function attentionOf(
   return new Map(shown.map((image, i) => [image, words[i]!]));
 }
 
-/** CLIP's vectors of references and captions; undefined where the model's CLIP has no text tower. */
+/** What CLIP makes of texts. */
+interface TextVectors {
+  /** Of references and captions behind `CLIP_SCORE_PROMPT`. */
+  readonly references: Float32Array[][];
+  readonly captions: Float32Array[][];
+  /** Of the references alone, where --retrieval asks for them. */
+  readonly texts: Float32Array[][] | undefined;
+}
+
+/** Undefined where the model's CLIP has no text tower. */
 async function textVectors(
   { device, options, screen }: Job,
   images: readonly CaptionedImage[],
   captions: readonly (readonly string[])[],
-): Promise<{ references: Float32Array[][]; captions: Float32Array[][] } | undefined> {
+): Promise<TextVectors | undefined> {
   const loading = { dtype: options.dtype, signal: stopSignal };
   const encoder = await ClipTextEncoder.load(device, await modelFolder(options.model), loading).catch((error) => {
     if (options.retrieval || !(error instanceof ClipCapError) || error.code !== "not-found") throw error;
     screen.note(`no CLIPScore: ${error.message}`);
   });
   if (!encoder) return undefined;
-  const groups = [...images.map((image) => image.captions), ...captions];
+  const references = images.map((image) => image.captions);
+  const prompts = [...references, ...captions].map((texts) => texts.map((text) => CLIP_SCORE_PROMPT + text));
+  const groups = options.retrieval ? [...prompts, ...references] : prompts;
   const all = await encoder.embed(groups.flat(), {
     signal: stopSignal,
     onProgress: (done, total) => screen.progress("texts through CLIP", done, total),
@@ -270,7 +282,11 @@ async function textVectors(
   encoder.close();
   let at = 0;
   const split = groups.map(({ length }) => all.slice(at, (at += length)));
-  return { references: split.slice(0, images.length), captions: split.slice(images.length) };
+  return {
+    references: split.slice(0, images.length),
+    captions: split.slice(images.length, prompts.length),
+    texts: options.retrieval ? split.slice(prompts.length) : undefined,
+  };
 }
 
 function decodingOf({ beam }: Options): string {

@@ -31,7 +31,7 @@ export interface TestSet {
   readonly tokens: readonly (readonly string[])[];
   /** Treebank tokens of the captions of the data's training split; undefined where there is none. */
   readonly training: readonly string[] | undefined;
-  /** CLIP's vectors; undefined where the model has no text tower. */
+  /** CLIP's vectors, of references behind `CLIP_SCORE_PROMPT`; undefined where the model has no text tower. */
   readonly clip:
     | { readonly images: readonly Float32Array[]; readonly references: readonly (readonly Float32Array[])[] }
     | undefined;
@@ -81,7 +81,10 @@ export function testSet(
   };
 }
 
-/** @param vectors CLIP's embeddings of the captions, where the set has those of images and references */
+/**
+ * @param vectors CLIP's embeddings of the captions behind `CLIP_SCORE_PROMPT`, where the set has those of images and
+ * references
+ */
 export function scoreSystem(
   name: string,
   captions: readonly string[],

@@ -11,7 +11,7 @@ export {
 } from "./bootstrap.js";
 export { cocoResults, pairCaptions, parseCandidates, parseReferences } from "./captions.js";
 export { ciderD } from "./cider.js";
-export { clipScore, refClipScore } from "./clip-score.js";
+export { CLIP_SCORE_PROMPT, clipScore, refClipScore } from "./clip-score.js";
 export { type Diversity, diversity, type Lengths, lengths, novelShare } from "./diversity.js";
 export { type EvaluateOptions, type Evaluation, evaluate, type Scores, tokenizeItems } from "./evaluate.js";
 export type { CaptionItem } from "./item.js";

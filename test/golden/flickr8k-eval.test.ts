@@ -10,6 +10,7 @@ import { captionsOf, EvalFiles } from "../../src/eval/node-files.js";
 import { stamped, testImages } from "../../src/eval/node-test-images.js";
 import { retrieve } from "../../src/eval/retrieval.js";
 import { scoreSystem, testSet } from "../../src/eval/scoring.js";
+import { CLIP_SCORE_PROMPT } from "../../src/metrics/clip-score.js";
 import { ClipTextEncoder } from "../../src/models/clip-text-encoder.js";
 import { ClipCap, type Device, modelFolder, openDevice } from "../../src/node.js";
 
@@ -48,8 +49,10 @@ if (existsSync(SHARED)) {
       expect(captions).toEqual(ids.map((id) => reference[id].caption));
 
       const encoder = await ClipTextEncoder.load(device, await modelFolder());
-      const vectors = await encoder.embed(captions);
-      const references = await Promise.all(images.map((image) => encoder.embed(image.captions)));
+      const prompted = (texts: readonly string[]) => encoder.embed(texts.map((text) => CLIP_SCORE_PROMPT + text));
+      const vectors = await prompted(captions);
+      const references = await Promise.all(images.map((image) => prompted(image.captions)));
+      const texts = await Promise.all(images.map((image) => encoder.embed(image.captions)));
       encoder.close();
       const clip = { images: files.embeddings, references };
       const own = scoreSystem("own", captions, testSet(images, undefined, clip), vectors);
@@ -59,7 +62,7 @@ if (existsSync(SHARED)) {
       expect(of(own, "CLIPScore")).toBeGreaterThan(of(other, "CLIPScore") + 0.2);
       expect(of(own, "RefCLIPScore")).toBeGreaterThan(of(other, "RefCLIPScore") + 0.05);
       // By chance 0.25 of the photos and 0.5 of the texts would find theirs among ten.
-      const { imageToText, textToImage } = retrieve(clip.images, clip.references);
+      const { imageToText, textToImage } = retrieve(clip.images, texts);
       expect(imageToText.recall[2]).toBeGreaterThan(0.7);
       expect(textToImage.recall[2]).toBeGreaterThan(0.7);
     }, 300_000);

@@ -24,7 +24,7 @@ function linear<A>({ add, matmul }: ArrayLibrary<A>, x: A, w: Named<A>, name: st
   return bias ? add(y, bias) : y;
 }
 
-/** Logits [B*T, V] of the captions' tokens, from clip [B, clipWidth]; weights and constants as in caption-weights.ts. */
+/** Logits [B*T, V] of the captions' tokens, from clip [B, E]; weights and constants as in caption-weights.ts. */
 export function captionLogits<A>(
   library: ArrayLibrary<A>,
   { images: B, tokens: T }: CaptionStep,

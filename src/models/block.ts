@@ -9,7 +9,8 @@ import type { LinearWeights, NormWeights } from "./weights.js";
 
 /*
  * Axes, here and in all models:  B batch · T tokens · C channels of the residual stream · H heads · D = C/H ·
- * V vocabulary · K prefix length. Sequences are stored as rows: [B*T, C].
+ * V vocabulary · K prefix length · E width of the embedding that CLIP's towers share · L clip length of the transformer
+ * mapper. Sequences are stored as rows: [B*T, C]. Kernels whose letters differ, such as matmul's M, K, N, explain them.
  */
 
 /** The pre-norm transformer block that CLIP's towers, GPT-2 and the transformer mapper share. */

@@ -69,7 +69,7 @@ export class ClipTextEncoder {
   }
 
   /**
-   * Embeddings [projection] of texts, not normalised. Texts are cut to the tower's positions, equal ones computed once.
+   * Embeddings [E] of texts, not normalised. Texts are cut to the tower's positions, equal ones computed once.
    * @param options.onProgress different texts that are done, and how many there are
    */
   async embed(

@@ -14,7 +14,7 @@ export interface TowerOutput {
   readonly hidden: readonly Tensor[];
   /** [B, C] */
   readonly pooled: Tensor;
-  /** [B, projection], not normalised. */
+  /** [B, E], not normalised. */
   readonly embeds: Tensor;
 }
 

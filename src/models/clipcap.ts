@@ -67,7 +67,7 @@ export interface Networks {
   readonly normalizePrefix: boolean;
 }
 
-/** CLIP's embeddings [B, projection] -> prefixes [B*K, C]. */
+/** CLIP's embeddings [B, E] -> prefixes [B*K, C]. */
 export function prefixOf(p: Program, networks: Networks, embeds: Tensor): Tensor {
   const clip = networks.normalizePrefix ? l2Normalize(p, embeds, { label: "clip.normalised" }) : embeds;
   return mapper(p, networks.mapper, clip).prefix;

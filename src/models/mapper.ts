@@ -28,12 +28,12 @@ export interface TransformerMapper {
 const EPS = 1e-5;
 
 export async function loadMapper(w: WeightLoader, c: MapperConfig): Promise<Mapper> {
-  const { prefixLength: K, clipWidth, gptWidth: C } = c;
+  const { prefixLength: K, clipWidth: E, gptWidth: C } = c;
   if (c.type === "mlp") {
     const inner = Math.floor((C * K) / 2);
     return {
       config: c,
-      fc1: await w.linear("clip_project.model.0", [inner, clipWidth]),
+      fc1: await w.linear("clip_project.model.0", [inner, E]),
       fc2: await w.linear("clip_project.model.2", [C * K, inner]),
     };
   }
@@ -51,7 +51,7 @@ export async function loadMapper(w: WeightLoader, c: MapperConfig): Promise<Mapp
   }
   return {
     config: c,
-    linear: await w.linear("clip_project.linear", [c.clipLength * C, clipWidth]),
+    linear: await w.linear("clip_project.linear", [c.clipLength * C, E]),
     prefixConst: await w.vector("clip_project.prefix_const", [K, C]),
     blocks,
   };
@@ -68,7 +68,7 @@ function loadQkv(w: WeightLoader, at: string, C: number): Promise<Tensor> {
   );
 }
 
-/** CLIP's embeddings [B, clipWidth] -> prefixes [B*K, C]; `normalizePrefix`: the mapper takes embeddings of length 1. */
+/** CLIP's embeddings [B, E] -> prefixes [B*K, C]; `normalizePrefix`: the mapper takes embeddings of length 1. */
 export function prefixOf(
   p: Program,
   { mapper: m, normalizePrefix }: { readonly mapper: Mapper; readonly normalizePrefix: boolean },
@@ -78,7 +78,7 @@ export function prefixOf(
   return mapper(p, m, clip).prefix;
 }
 
-/** clip [B, clipWidth] -> prefix [B*K, C]; `hidden` [B*(C+K), C] only from the transformer. */
+/** clip [B, E] -> prefix [B*K, C]; `hidden` [B*(L+K), C] only from the transformer. */
 export function mapper(p: Program, m: Mapper, clip: Tensor): { readonly prefix: Tensor; readonly hidden: Tensor[] } {
   const B = clip.shape[0]!;
   const { prefixLength: K, gptWidth: C } = m.config;
@@ -88,16 +88,16 @@ export function mapper(p: Program, m: Mapper, clip: Tensor): { readonly prefix: 
     const y = linear(p, h, fc2.weight, { bias: fc2.bias, label: "mapper.fc2" }); // [B, K*C]
     return { prefix: y.reshape(B * K, C), hidden: [] };
   }
-  const { clipLength, heads } = m.config;
-  const spread = linear(p, clip, m.linear.weight, { bias: m.linear.bias, label: "mapper.linear" });
-  const spreadRows = spread.reshape(B * clipLength, C);
+  const { clipLength: L, heads } = m.config;
+  const spread = linear(p, clip, m.linear.weight, { bias: m.linear.bias, label: "mapper.linear" }); // [B, L*C]
+  const spreadRows = spread.reshape(B * L, C);
   let x = concatRows(p, spreadRows, m.prefixConst, { batch: B, shared: true, label: "mapper.tokens" });
-  const T = clipLength + K;
+  const T = L + K;
   const hidden = [x];
   for (const [i, weights] of m.blocks.entries()) {
     const attend = selfAttention(p, { batch: B, tokens: T, heads, causal: false });
     x = block(p, x, weights, { activation: "relu", eps: EPS, label: `mapper.h${i}` }, attend);
     hidden.push(x);
   }
-  return { prefix: sliceRows(p, x, { batch: B, from: clipLength, to: T, label: "mapper.prefix" }), hidden };
+  return { prefix: sliceRows(p, x, { batch: B, from: L, to: T, label: "mapper.prefix" }), hidden };
 }

@@ -50,7 +50,7 @@ export function labelledRows(
 
 /**
  * ClipCap's objective: cross-entropy of every caption token given the image's prefix and the tokens before it.
- * CLIP's embeddings [pictures, clipWidth] -> loss [1]; the B captions are a multiple of the pictures. Gradients reach
+ * CLIP's embeddings [pictures, E] -> loss [1]; the B captions are a multiple of the pictures. Gradients reach
  * whatever asks for one: mapper, GPT-2, or what made `embeds`. Dropout is that of GPT-2 while it learns; the original runs
  * a frozen GPT-2 without.
  */

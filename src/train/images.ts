@@ -7,7 +7,7 @@ import { readOr, type Unreadable } from "./pictures.js";
 
 /** What the network sees of the pictures of a data set, by their number in it. */
 export interface ImageInput {
-  /** Of one picture: [3, S, S] or [D]. */
+  /** Of one picture: [3, S, S] or [E]. */
   readonly shape: readonly number[];
   /** Values of one picture; `epoch` where it is seen for training, which may change it at random. */
   values(image: number, epoch?: number): Promise<Float32Array>;
@@ -69,7 +69,7 @@ const refuse: Unreadable = (_, error) => {
   throw error;
 };
 
-/** CLIP's embeddings, computed before: f32 [images, D]. */
+/** CLIP's embeddings, computed before: f32 [images, E]. */
 export function embeddingInput(embeddings: Float32Array, width: number): ImageInput {
   return {
     shape: [width],

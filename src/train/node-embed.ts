@@ -161,7 +161,7 @@ export class Encoder {
     }
   }
 
-  /** [n, D] for n pictures, at most BATCH; what an earlier call left fills the batch. */
+  /** [n, E] for n pictures, at most BATCH; what an earlier call left fills the batch. */
   async embed(pixels: readonly Float32Array[]): Promise<Float32Array> {
     for (const [row, picture] of pixels.entries()) this.program.device.write(this.pixels, picture, row);
     return this.program.run({}, [this.embeds]).f32();

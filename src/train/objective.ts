@@ -49,7 +49,7 @@ export function recordBatch(p: Program, shape: BatchShape): Batch {
 }
 
 /**
- * The loss of one batch: `input` is pixels [B, 3, S, S] where CLIP takes part, else its embeddings [B, D]. Each loss is
+ * The loss of one batch: `input` is pixels [B, 3, S, S] where CLIP takes part, else its embeddings [B, E]. Each loss is
  * added to `sums` (or starts it, when the run's `accumulate` is 0); returns the total, f32 [1].
  */
 export function objective(
@@ -60,7 +60,7 @@ export function objective(
   sums: Losses,
   o: ObjectiveOptions,
 ): Tensor {
-  const embeds = model.clip ? clipVision(p, model.clip.vision, input).embeds : input; // [B, D]
+  const embeds = model.clip ? clipVision(p, model.clip.vision, input).embeds : input; // [B, E]
   const caption = captionLoss(p, model, embeds, batch.captions, o);
   const total = batch.texts ? add(p, caption, contrast(p, model, embeds, batch, o), { label: "loss.total" }) : caption;
   const sum = (x: Tensor, grad: Tensor) =>

@@ -67,13 +67,13 @@ export interface Gpt2Config {
   readonly dropout: { readonly embedding: number; readonly attention: number; readonly residual: number };
 }
 
-/** The network from CLIP's embedding to the prefix; K = prefixLength vectors of gptWidth. */
+/** The network from CLIP's embedding, E = clipWidth, to the prefix, K = prefixLength vectors of C = gptWidth. */
 export type MapperConfig =
   | { readonly type: "mlp"; readonly prefixLength: number; readonly clipWidth: number; readonly gptWidth: number }
   | {
       readonly type: "transformer";
       readonly prefixLength: number;
-      /** C: vectors that the embedding is spread over. */
+      /** L: vectors that the embedding is spread over. */
       readonly clipLength: number;
       readonly clipWidth: number;
       readonly gptWidth: number;

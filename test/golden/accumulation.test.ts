@@ -19,7 +19,7 @@ const golden = goldenJson<{
     optimiser: { variant: "hf2021"; lr: number; t: number };
   };
 }>("tiny", "models.json").accumulation;
-const [B, T, K, D, C] = [6, 12, 4, 48, 64];
+const [B, T, K, E, C] = [6, 12, 4, 48, 64];
 
 let device: Device;
 beforeAll(async () => {
@@ -30,7 +30,7 @@ afterAll(() => device.close());
 async function createModel(): Promise<TrainingModel> {
   const file = await canonicalNames(await goldenTensors("tiny", "tiny-clipcap-mlp", "model.safetensors"));
   const gpt2 = parseGpt2Config(goldenJson("tiny", "tiny-gpt2", "config.json"));
-  const mapper = { type: "mlp", prefixLength: K, clipWidth: D, gptWidth: C } as const;
+  const mapper = { type: "mlp", prefixLength: K, clipWidth: E, gptWidth: C } as const;
   const sources = { mapper: { config: mapper, file, trained: true }, gpt2: { config: gpt2, file, trained: true } };
   return TrainingModel.create(device, sources, { contrastive: false });
 }
@@ -47,14 +47,14 @@ test.each([[[6]], [[3, 3]], [[4, 2]], [[1, 5]], [[2, 1, 3]]])("micro-batches of 
   let first = 0;
   const batches = sizes.map((size) => {
     const [start, end] = [first, (first += size)];
-    return packBatch(texts.slice(start, end), size, clips.slice(start * D, end * D), pack);
+    return packBatch(texts.slice(start, end), size, clips.slice(start * E, end * E), pack);
   });
   expect(first).toBe(B);
 
   const model = await createModel();
   const largest = Math.max(...sizes);
   const trainer = await Trainer.create(device, model, {
-    inputShape: [D],
+    inputShape: [E],
     normalizePrefix: false,
     contrastive: 0,
     dropout: 0,

@@ -26,7 +26,7 @@ const golden = goldenJson<{ steps: number; peak_lr: number; warmup: number; runs
   "tiny",
   "train.json",
 );
-const [K, D, C, B, T] = [4, 48, 64, 3, 12];
+const [K, E, C, B, T] = [4, 48, 64, 3, 12];
 
 let device: Device;
 beforeAll(async () => {
@@ -39,8 +39,8 @@ async function loadModel({ mapper: type, mode }: Run) {
   const file = await canonicalNames(await goldenTensors("tiny", `tiny-clipcap-${type}`, "model.safetensors"));
   const config: MapperConfig =
     type === "mlp"
-      ? { type, prefixLength: K, clipWidth: D, gptWidth: C }
-      : { type, prefixLength: K, clipLength: 3, clipWidth: D, gptWidth: C, layers: 2, heads: 8 };
+      ? { type, prefixLength: K, clipWidth: E, gptWidth: C }
+      : { type, prefixLength: K, clipLength: 3, clipWidth: E, gptWidth: C, layers: 2, heads: 8 };
   const gpt2Config = parseGpt2Config(goldenJson("tiny", "tiny-gpt2", "config.json"));
   const frozen = { dtype: "f32", account: "model" } as const;
   const listed = await listWeights(device, file, async (w) => {
@@ -67,7 +67,7 @@ test.each(Object.entries(golden.runs))("%s: losses, gradient norms and parameter
   // One program for every step: rows beyond a batch's labels have weight 0.
   const p = new Program(device, "train");
   const batch = captionBatch(p, { batch: B, tokens: T, labels: B * T });
-  const clip = p.persistent("clip", [B, D]);
+  const clip = p.persistent("clip", [B, E]);
   const loss = captionLoss(p, model, clip, batch);
   p.keep(loss);
   p.backward(loss, upload(p, "one", [1], [1]));
@@ -87,7 +87,7 @@ test.each(Object.entries(golden.runs))("%s: losses, gradient norms and parameter
     });
     const { rows, targets } = labelledRows(captions, { prefixLength: K, tokens: T });
     const padded = (values: readonly number[]) => Uint32Array.from({ length: B * T }, (_, i) => values[i] ?? 0);
-    device.write(clip, clips.subarray(step * B * D, (step + 1) * B * D));
+    device.write(clip, clips.subarray(step * B * E, (step + 1) * B * E));
     device.write(batch.ids, Uint32Array.from(ids.subarray(step * B * T, (step + 1) * B * T)));
     device.write(batch.rows, padded(rows));
     device.write(batch.targets, padded(targets));

@@ -139,7 +139,7 @@ it("the same seed gives the same bits, another seed another loss", async () => {
   p.destroy();
 });
 
-it("has a site for each of its 3 L + 1 dropouts, and no trace at rate 0", async () => {
+it("has a site for each of its dropouts, 3 in each block and 1 before them, and no trace at rate 0", async () => {
   const { model } = await loadModel();
   const dropped = await record(model, 0.1);
   const sites = dropped.p.dispatches.filter((d) => "site" in d.uniforms && !d.label.startsWith("d "));

@@ -108,7 +108,7 @@ async function gpt2Block(g: Graph, x: string, layer: number, attend: (qkv: strin
   return g.op("Add", [await linear(h, "mlp.c_proj"), y]);
 }
 
-/** pixels [1, 3, S, S] -> [1, projection]. */
+/** pixels [1, 3, S, S] -> [1, E]. */
 async function visionTower(g: Graph, pixels: string): Promise<string> {
   const { width, layers, patchSize: P, eps } = VISION;
   const get = (name: string) => read(visionFile, name);

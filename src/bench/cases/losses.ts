@@ -164,22 +164,22 @@ function ofLogits(rows: number, variant: RowGroup, name: string, chosen: boolean
 
 /** CLIP's loss of a batch of images and texts. */
 function contrastive(batch: number): Operation {
-  const D = CLIP.projection;
+  const E = CLIP.projection;
   const scale = Math.log(100);
   return {
     kernel: "contrastive",
     variant: "only",
-    shape: `${batch} pairs of ${D}`,
+    shape: `${batch} pairs of ${E}`,
     chosen: true,
     inputs: () => [
-      named("images", [batch, D]),
-      named("texts", [batch, D]),
+      named("images", [batch, E]),
+      named("texts", [batch, E]),
       { label: "scale", shape: [1], data: Float32Array.of(scale) },
     ],
     record: (p, [images, texts, s]) => contrastiveLoss(p, images!, texts!, s!, { label: "clip" }),
-    expected: ([images, texts]) => [contrastiveRef(images!, texts!, scale, D)],
+    expected: ([images, texts]) => [contrastiveRef(images!, texts!, scale, E)],
     gradients: ([dy], [images, texts]) => {
-      const { dimages, dtexts, dlogitScale } = contrastiveBackwardRef(images!, texts!, scale, D);
+      const { dimages, dtexts, dlogitScale } = contrastiveBackwardRef(images!, texts!, scale, E);
       return [dimages, dtexts, [dlogitScale]].map((g) => Float64Array.from(g, (v) => v * dy!));
     },
   };

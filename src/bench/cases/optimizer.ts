@@ -4,7 +4,7 @@ import { gradNorm } from "../../kernels/gradnorm/gradnorm.js";
 import { gradNormRef } from "../../kernels/gradnorm/gradnorm.ref.js";
 import { input, type KernelCase, squaredError, type Values, values } from "./case.js";
 
-/** Parameters of the mappers for K = C = 10. */
+/** Parameters of the mappers for K = L = 10. */
 const MLP = 31_468_800;
 const LINEAR_OF_TRANSFORMER = 3_939_840;
 

@@ -5,7 +5,7 @@ export const CLIP = { tokens: 50, width: 768, heads: 12, image: 224, patch: 32, 
 
 export const GPT2 = { width: 768, inner: 3072, heads: 12, vocabulary: 50_257 } as const;
 
-/** The transformer mapper with K = C = 10 for CLIP's 512 and GPT-2 small. */
+/** The transformer mapper with K = L = 10 for CLIP's E = 512 and GPT-2 small. */
 export const MAPPER = { tokens: 20, width: 768, inner: 1536, heads: 8 } as const;
 
 /** A training batch: captions of COCO's mean length behind a prefix of 10. */

@@ -1,6 +1,6 @@
 export interface ContrastiveCase {
   readonly name: string;
-  /** B and D. */
+  /** B and E. */
   readonly batch: number;
   readonly width: number;
   /** Logarithm of the inverse temperature; CLIP begins at 2.66 and trains to 4.6. */

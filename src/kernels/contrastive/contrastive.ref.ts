@@ -1,7 +1,7 @@
 import { crossEntropyBackwardRef, crossEntropyRef } from "../crossentropy/crossentropy.ref.js";
 import { l2NormalizeBackwardRef, l2NormalizeRef } from "../l2norm/l2norm.ref.js";
 
-/** The loss of images and texts [B, D] and logitScale in f64; see `contrastiveLoss`. */
+/** The loss of images and texts [B, E] and logitScale in f64; see `contrastiveLoss`. */
 export function contrastiveRef(
   images: ArrayLike<number>,
   texts: ArrayLike<number>,

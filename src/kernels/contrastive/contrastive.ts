@@ -18,9 +18,10 @@ export interface ContrastiveOptions {
 }
 
 /**
- * CLIP's loss: images [B, D] and texts [B, D], not normalised, of which row i belongs to row i; logitScale [1], the
+ * CLIP's loss: images [B, E] and texts [B, E], not normalised, of which row i belongs to row i; logitScale [1], the
  * logarithm of the inverse temperature. With logits[i, j] = exp(logitScale) cos(texts[i], images[j]), the mean of the
- * cross-entropies of its rows and of its columns (docs/facts.md 2), times `weight`. Returns f32 [1]; differentiable in all three.
+ * cross-entropies of its rows and of its columns (Radford et al. 2021, figure 3), times `weight`. Returns f32 [1];
+ * differentiable in all three.
  * @throws RangeError for shapes that do not fit.
  */
 export function contrastiveLoss(

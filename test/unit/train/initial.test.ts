@@ -36,7 +36,7 @@ async function deviation(file: TensorFile, name: string): Promise<number> {
 }
 
 describe("standard deviations are those of transformers and torch", () => {
-  // name, deviation; CLIP's follow from width C and layers L of the tower: C^-1/2, (2CL)^-1/2, (2C)^-1/2.
+  // name, deviation; CLIP's follow from width C and depth n of the tower: C^-1/2, (2Cn)^-1/2, (2C)^-1/2.
   it.each([
     [gpt2, "wte.weight", 0.02],
     [gpt2, "h.1.attn.c_attn.weight", 0.02],

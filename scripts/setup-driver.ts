@@ -64,7 +64,8 @@ process.exit(0);`;
 
 /**
  * Asks for an adapter in a child process, which a broken driver may crash or hang without harm here.
- * Returns null when there is none. Throws SetupFailure when the package `webgpu` itself is missing.
+ * Returns null when there is none.
+ * @throws SetupFailure when the package `webgpu` itself is missing.
  */
 export function findAdapter(program = PROBE, timeoutMs = 60_000): Adapter | null {
   const child = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
@@ -91,7 +92,8 @@ export function candidateMajor(policy: string): number {
 
 /**
  * The one-line source of `suite`-backports from the mirror that these apt sources (contents of *.list and *.sources
- * files) already use for `suite`; null when backports are enabled already. Throws SetupFailure without such a mirror.
+ * files) already use for `suite`; null when backports are enabled already.
+ * @throws SetupFailure without such a mirror.
  */
 export function backportsSource(sources: readonly string[], suite: string): string | null {
   const entries = sources.flatMap((text) => [...oneLineEntries(text), ...deb822Entries(text)]);
@@ -128,7 +130,10 @@ function deb822Entries(text: string): AptEntry[] {
   });
 }
 
-/** Installs lavapipe through apt. Throws SetupFailure when there is no apt, no right to use it, or nothing new enough. */
+/**
+ * Installs lavapipe through apt.
+ * @throws SetupFailure when there is no apt, no right to use it, or nothing new enough.
+ */
 function installMesa(): void {
   if (spawnSync("apt-get", ["--version"]).error) throw new SetupFailure("this machine has no apt");
   const asRoot = rootPrefix();
@@ -190,7 +195,8 @@ function osRelease(key: string): string {
 
 /**
  * Puts SwiftShader beside dawn.node under the name of the Vulkan loader, which Dawn looks for there first: no loader, no
- * driver list and no rights are needed. Throws SetupFailure where SwiftShader cannot be had or placed.
+ * driver list and no rights are needed.
+ * @throws SetupFailure where SwiftShader cannot be had or placed.
  */
 function installSwiftShader(): void {
   const platform = `${process.platform}-${process.arch}`;
@@ -237,7 +243,10 @@ function downloadSwiftShader(target: string): void {
   }
 }
 
-/** The bytes of one file in a ustar archive (POSIX pax(1), "ustar Interchange Format"). Throws SetupFailure if absent. */
+/**
+ * The bytes of one file in a ustar archive (POSIX pax(1), "ustar Interchange Format").
+ * @throws SetupFailure if absent.
+ */
 export function tarMember(archive: Buffer, name: string): Buffer {
   const BLOCK = 512;
   for (let header = 0; header + BLOCK <= archive.length; ) {
@@ -255,7 +264,10 @@ function sha256(bytes: Buffer): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** Runs a command to its end and returns its output. Throws SetupFailure with npm's error code or the last complaint. */
+/**
+ * Runs a command to its end and returns its output.
+ * @throws SetupFailure with npm's error code or the last complaint.
+ */
 function run(command: readonly string[], input = ""): string {
   const child = spawnSync(command[0]!, command.slice(1), { cwd: ROOT, encoding: "utf8", input, maxBuffer: 64 << 20 });
   if (child.status === 0) return child.stdout;

@@ -32,11 +32,13 @@ export async function timed(work: () => Promise<unknown>, { warmup = 2, runs = 9
   return laps.timing(load().otherCores);
 }
 
+/** Milliseconds by the wall's clock, and of processor time that this process took. */
 export interface Lap {
   readonly wall: number;
   readonly cpu: number;
 }
 
+/** From now until the returned function is called. */
 export function watchLap(): () => Lap {
   const [cpu, start] = [process.cpuUsage(), performance.now()];
   return () => {
@@ -62,6 +64,7 @@ export function stopwatch(): { add(lap: Lap): void; timing(otherLoad: number): T
   };
 }
 
+/** The value below which the share q of all lies, from 0 to 1; linear between the two nearest, as NumPy's default. */
 export function quantile(values: readonly number[], q: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   const at = (sorted.length - 1) * q;

@@ -74,7 +74,10 @@ async function filesOf(path: string): Promise<string[]> {
   throw new ClipCapError("not-found", `${path} matches no file; check the pattern.`);
 }
 
-/** Files below a folder whose names fit a pattern such as `*.txt`, sorted; hidden ones are passed over. @throws io */
+/**
+ * Files below a folder whose names fit a pattern such as `*.txt`, sorted; hidden ones are passed over.
+ * @throws ClipCapError `io`
+ */
 export async function filesBelow(folder: string, pattern: string): Promise<string[]> {
   const found = new Set<string>();
   await search(folder, ["**", pattern], 0, found);

@@ -64,7 +64,7 @@ export class EmbeddingCache {
 
   /**
    * Reads the shards in `folder`, which need not exist.
-   * @throws ClipCapError bad-input where they belong to another model, bad-weights where one is damaged, io
+   * @throws ClipCapError `bad-input` where they belong to another model, `bad-weights` where one is damaged, `io`
    */
   static async open(folder: string, model: EmbeddingModel): Promise<EmbeddingCache> {
     const cache = new EmbeddingCache(folder, model);
@@ -105,7 +105,7 @@ export class EmbeddingCache {
 
   /**
    * Writes the entries as one shard; afterwards they are known. Each call makes a file: add some hundreds at once.
-   * @throws ClipCapError bad-input for a wrong width, NaN or infinity (nothing is written then), io
+   * @throws ClipCapError `bad-input` for a wrong width, NaN or infinity (nothing is written then), `io`
    */
   async add(entries: readonly EmbeddingEntry[]): Promise<void> {
     if (entries.length === 0) return;

@@ -25,7 +25,7 @@ const END_OF_TEXT = "<|endoftext|>";
 
 /**
  * Checks a `tokenizer.json`. Its truncation entry is dropped: some published files cut at 50 tokens.
- * @throws ClipCapError bad-weights naming the file
+ * @throws ClipCapError `bad-weights` naming the file
  */
 export function readTokenizerFile(value: unknown, source: string): TokenizerFile {
   const json = asObject(source, value);
@@ -118,7 +118,7 @@ function exactWhiteSpace(step: unknown): unknown {
 /**
  * The `tokenizer.json` of a folder that has only `vocab.json` and `merges.txt`. CLIP's is recognised by tokens that end
  * in "</w>"; everything else is taken for GPT-2's.
- * @throws ClipCapError bad-weights
+ * @throws ClipCapError `bad-weights`
  */
 export function tokenizerJsonFromVocab(vocab: unknown, merges: string, source = "vocab.json"): JsonObject {
   const tokens = asObject(source, vocab);

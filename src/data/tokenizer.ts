@@ -13,18 +13,18 @@ export interface Tokenizer {
   /**
    * CLIP's input: start, text, end, cut to `contextLength` ids with the end kept, padded on the right (the text tower is
    * causal and pools at the first end, so the padding has no influence).
-   * @throws ClipCapError bad-weights when the tokenizer has no start or end token, bad-input for a length below 2
+   * @throws ClipCapError `bad-weights` when the tokenizer has no start or end token, `bad-input` for a length below 2
    */
   encodeClip(text: string, contextLength: number): number[];
   /**
    * Text of ids; invalid UTF-8 becomes U+FFFD, one for each maximal invalid part. CLIP's words are joined by spaces.
    * @param options.cleanUp remove spaces before punctuation and contractions; default false
    * @param options.skipSpecial leave out special tokens such as `<|endoftext|>`; default false
-   * @throws ClipCapError bad-input for an id outside the vocabulary
+   * @throws ClipCapError `bad-input` for an id outside the vocabulary
    */
   decode(ids: readonly number[], options?: { readonly cleanUp?: boolean; readonly skipSpecial?: boolean }): string;
   idOf(token: string): number | undefined;
-  /** The bytes one id stands for. @throws ClipCapError bad-input for an id outside the vocabulary */
+  /** The bytes one id stands for. @throws ClipCapError `bad-input` for an id outside the vocabulary */
   bytesOf(id: number): Uint8Array;
 }
 
@@ -35,7 +35,7 @@ const MAX_TEXT = 100_000;
  * @param tokenizerJson contents of `tokenizer.json`, or what `tokenizerJsonFromVocab` made
  * @param configJson contents of `tokenizer_config.json`: names of start, end and padding token
  * @param source name of the file for error messages
- * @throws ClipCapError bad-weights
+ * @throws ClipCapError `bad-weights`
  */
 export function createTokenizer(tokenizerJson: unknown, configJson?: unknown, source = "tokenizer.json"): Tokenizer {
   const file = readTokenizerFile(tokenizerJson, source);

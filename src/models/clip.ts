@@ -20,13 +20,16 @@ export interface TowerOutput {
 
 export interface ClipVision {
   readonly config: ClipVisionConfig;
-  /** [C, 3*P*P] */
+  /** [C, 3*P*P], of patches of P x P pixels. */
   readonly patch: Tensor;
+  /** [C] */
   readonly classToken: Tensor;
+  /** [T, C]: of the class token, then of the patches row by row. */
   readonly positions: Tensor;
   readonly preNorm: NormWeights;
   readonly blocks: readonly BlockWeights[];
   readonly postNorm: NormWeights;
+  /** [E, C] */
   readonly projection: Tensor;
 }
 
@@ -46,7 +49,7 @@ export async function loadClipVision(w: WeightLoader, c: ClipVisionConfig): Prom
   };
 }
 
-/** pixels f32 [B, 3, S, S], preprocessed -> image embeddings. One class token and (S/P)^2 patches per image. */
+/** pixels f32 [B, 3, S, S], preprocessed -> image embeddings [B, E]. T: the class token and (S/P)^2 patches. */
 export function clipVision(p: Program, m: ClipVision, pixels: Tensor): TowerOutput {
   const { config: c } = m;
   const B = pixels.shape[0]!;
@@ -68,13 +71,17 @@ export function clipVision(p: Program, m: ClipVision, pixels: Tensor): TowerOutp
 
 export interface ClipText {
   readonly config: ClipTextConfig;
+  /** [V, C] */
   readonly tokens: Tensor;
+  /** [positions, C] */
   readonly positions: Tensor;
   readonly blocks: readonly BlockWeights[];
   readonly finalNorm: NormWeights;
+  /** [E, C] */
   readonly projection: Tensor;
 }
 
+/** The text tower and its projection; Hugging Face names. */
 export async function loadClipText(w: WeightLoader, c: ClipTextConfig): Promise<ClipText> {
   const base = "text_model";
   return {
@@ -112,7 +119,10 @@ export function clipText(
   return { hidden, normed, pooled, embeds: linear(p, pooled, m.projection, { label: "clip_text.projection" }) };
 }
 
-/** Where a text ends: its first end token; files with the historical eosId 2 mean the first largest id (docs/facts.md 8). */
+/**
+ * Where a text ends: its first end token; files with the historical eosId 2 mean the first largest id
+ * (docs/facts.md 8).
+ */
 export function endOfText(ids: readonly number[], c: Pick<ClipTextConfig, "eosId">): number {
   const at = c.eosId === 2 ? -1 : ids.indexOf(c.eosId, 1);
   return at >= 0 ? at : ids.indexOf(Math.max(...ids));

@@ -22,7 +22,7 @@ import { loadMapper, type Mapper, mapper } from "./mapper.js";
 import { batchSize, type CaptionOptions, generatorShape, given, imageCount, seedOf, word } from "./options.js";
 import { WEIGHT_DTYPES, type WeightDType, WeightLoader } from "./weights.js";
 
-/** Where a model folder (docs/facts.md 10) is: an opened folder, an address, files that the user chose, or files in memory. */
+/** A model folder (docs/facts.md 10): opened, at an address, as files that the user chose, or as files in memory. */
 export type ModelSource =
   | ModelFolder
   | string

@@ -7,7 +7,7 @@ import type { ModelFiles } from "../weights/model-files.js";
 /** Some training code rounds the table of embeddings up (50,257 to 50,304), some tokenizers add a padding token. */
 const MAX_SPARE_TOKENS = 1024;
 
-/** Preprocessing must make images of the size that CLIP takes. Throws "bad-weights". */
+/** Preprocessing must make images of the size that CLIP takes. @throws ClipCapError `bad-weights` */
 export function checkImageSize({ clip }: ModelFiles, { width, height }: Preprocessing): void {
   const { imageSize } = clip.config.vision;
   if (width === imageSize && height === imageSize) return;
@@ -18,7 +18,7 @@ export function checkImageSize({ clip }: ModelFiles, { width, height }: Preproce
   );
 }
 
-/** The tokenizer and the stop tokens of clipcap.json must be GPT-2's. Throws "bad-weights". */
+/** The tokenizer and the stop tokens of clipcap.json must be GPT-2's. @throws ClipCapError `bad-weights` */
 export function checkTokens({ gpt2, manifest }: ModelFiles, { vocabSize }: Pick<Tokenizer, "vocabSize">): void {
   const { vocab } = gpt2.config;
   if (Math.abs(vocabSize - vocab) > MAX_SPARE_TOKENS) {

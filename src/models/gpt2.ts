@@ -68,6 +68,7 @@ export function gpt2Logits(p: Program, m: Gpt2, x: Tensor): Tensor {
   return linear(p, gpt2FinalNorm(p, m, x), m.wte, { label: "gpt2.logits" });
 }
 
+/** The layer norm behind the last block: x [rows, C] -> [rows, C]. */
 export function gpt2FinalNorm(p: Program, m: Gpt2, x: Tensor): Tensor {
   const { weight, bias } = m.finalNorm;
   return layerNorm(p, x, weight, bias, { eps: m.config.eps, label: "gpt2.ln_f" });

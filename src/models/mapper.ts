@@ -12,12 +12,15 @@ export type Mapper = MlpMapper | TransformerMapper;
 
 export interface MlpMapper {
   readonly config: Extract<MapperConfig, { type: "mlp" }>;
+  /** [K*C/2, E] */
   readonly fc1: LinearWeights;
+  /** [K*C, K*C/2] */
   readonly fc2: LinearWeights;
 }
 
 export interface TransformerMapper {
   readonly config: Extract<MapperConfig, { type: "transformer" }>;
+  /** [L*C, E] */
   readonly linear: LinearWeights;
   /** [K, C]: learned, the same for every image; the output is what becomes of them. */
   readonly prefixConst: Tensor;
@@ -27,6 +30,7 @@ export interface TransformerMapper {
 /** The original's layer norms have torch's default epsilon; no file says so. */
 const EPS = 1e-5;
 
+/** Either mapper; the names of the original checkpoints (docs/facts.md 1). */
 export async function loadMapper(w: WeightLoader, c: MapperConfig): Promise<Mapper> {
   const { prefixLength: K, clipWidth: E, gptWidth: C } = c;
   if (c.type === "mlp") {

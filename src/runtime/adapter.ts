@@ -10,6 +10,7 @@ export interface AdapterInfo {
   readonly isCpu: boolean;
 }
 
+/** WebGPU's limits that matter here, under short names. */
 export interface DeviceLimits {
   readonly maxBindingBytes: number;
   readonly maxBufferBytes: number;
@@ -20,6 +21,7 @@ export interface DeviceLimits {
   readonly uniformAlignment: number;
 }
 
+/** What WebGPU tells of an adapter, and whether it computes on the CPU. */
 export function adapterInfo(info: GPUAdapterInfo): AdapterInfo {
   const { vendor, architecture, device, description } = info;
   const isCpu =
@@ -35,6 +37,7 @@ export function isSwiftShader({
   return /swiftshader/i.test(`${architecture} ${description}`);
 }
 
+/** The limits of an adapter or a device. */
 export function deviceLimits(limits: GPUSupportedLimits): DeviceLimits {
   return {
     maxBindingBytes: limits.maxStorageBufferBindingSize,

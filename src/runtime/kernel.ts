@@ -30,10 +30,12 @@ export interface Binding {
 
 export type UniformField = readonly [name: string, type: "u32" | "f32"];
 
+/** A storage buffer that the kernel reads: an array of `type`. */
 export function read(name: string, type = "f32"): Binding {
   return { name, type, access: "read" };
 }
 
+/** A storage buffer that the kernel writes, and may read: an array of `type`. */
 export function write(name: string, type = "f32"): Binding {
   return { name, type, access: "read_write" };
 }

@@ -61,10 +61,12 @@ export class MemoryLedger {
   }
 }
 
+/** For messages: `12.5 MiB`. */
 export function megabytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
+/** Whether an error that WebGPU reported says that memory ran out. */
 export function isOutOfMemory(error: GPUError): boolean {
   return error.constructor.name === "GPUOutOfMemoryError"; // Node has no global to compare with
 }

@@ -93,6 +93,7 @@ function lowestFree(
   return offset;
 }
 
+/** The least multiple of `to` that is not below n. */
 export function align(n: number, to: number): number {
   return Math.ceil(n / to) * to;
 }

@@ -100,6 +100,7 @@ export function rowsOfTensor(t: Tensor, start: number, end: number): Tensor {
   return new Tensor(`${t.label}[${start}..${end}]`, shape, t.dtype, { kind: "buffers", parts: [piece], grad });
 }
 
+/** Elements of a tensor of this shape; 1 for []. */
 export function elements(shape: readonly number[]): number {
   return shape.reduce((n, d) => n * d, 1);
 }

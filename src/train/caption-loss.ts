@@ -28,6 +28,7 @@ export interface CaptionBatch extends CaptionBatchShape {
   readonly weights: Tensor;
 }
 
+/** Tensors for a batch of this shape; the host fills them before each run. */
 export function captionBatch(p: Program, shape: CaptionBatchShape): CaptionBatch {
   const { batch: B, tokens: T, labels: N } = shape;
   return {
@@ -50,9 +51,9 @@ export function labelledRows(
 
 /**
  * ClipCap's objective: cross-entropy of every caption token given the image's prefix and the tokens before it.
- * CLIP's embeddings [pictures, E] -> loss [1]; the B captions are a multiple of the pictures. Gradients reach
- * whatever asks for one: mapper, GPT-2, or what made `embeds`. Dropout is that of GPT-2 while it learns; the original runs
- * a frozen GPT-2 without.
+ * CLIP's embeddings [pictures, E] -> loss [1]; the B captions are a multiple of the pictures. Gradients reach whatever
+ * asks for one: mapper, GPT-2, or what made `embeds`. Dropout is that of GPT-2 while it learns; the original runs a
+ * frozen GPT-2 without.
  */
 export function captionLoss(
   p: Program,

@@ -39,6 +39,7 @@ export interface Losses {
   readonly caption: Tensor;
 }
 
+/** Tensors for a batch of this shape, of texts too with the contrastive loss; the host fills them before each run. */
 export function recordBatch(p: Program, shape: BatchShape): Batch {
   const { images: B, textTokens } = shape;
   const texts =

@@ -118,7 +118,10 @@ async function repeats(program: Program): Promise<number> {
   return repeat;
 }
 
-/** Times of one run in each round, by name, without the hopeless; the order turns round from round to round, so that a drift favours nobody. */
+/**
+ * Times of one run in each round, by name, without the hopeless; the order turns round from round to round, so that a
+ * drift favours nobody.
+ */
 async function race(runners: readonly Runner[], usual: string, signal: AbortSignal): Promise<Map<string, number[]>> {
   const laps = new Map<string, number[]>(runners.map(({ name }) => [name, []]));
   let turn = [...runners];

@@ -86,7 +86,7 @@ export const MAPPER_HEADS = 8;
 
 /**
  * Reads a Hugging Face CLIP config.json. Fields that such a file may leave out have the defaults of transformers.
- * Throws "bad-weights" naming the field.
+ * @throws ClipCapError `bad-weights` naming the field.
  */
 export function parseClipConfig(json: JsonObject, file = "clip/config.json"): ClipConfig {
   const root = new Fields(file, json);

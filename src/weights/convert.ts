@@ -37,7 +37,8 @@ export interface ConvertReport {
  * CLIP and GPT-2, and model folders (docs/facts.md 10); memory holds a piece of one tensor at a time.
  *   checkpoint -> model folder (with options.clip and options.gpt2); model folder -> model folder or checkpoint (.pt);
  *   Hugging Face folder -> the same in another type.
- * The output appears complete or not at all. Throws "bad-usage" for combinations that do not exist.
+ * The output appears complete or not at all.
+ * @throws ClipCapError `bad-usage` for combinations that do not exist.
  */
 export async function convert(input: string, output: string, options: ConvertOptions = {}): Promise<ConvertReport> {
   if (output === "") throw new ClipCapError("bad-usage", "The output has no name; give a new folder or a .pt file.");

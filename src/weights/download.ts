@@ -28,8 +28,8 @@ export interface DownloadOptions {
 
 /**
  * Downloads a file of known size and checksum, going on where an earlier attempt or call broke off (HTTP Range).
- * Throws "network" when the connection keeps breaking (what came stays for the next call) or when the checksum is wrong
- * (the file is removed), "not-found" for 404, "aborted" through the signal.
+ * @throws ClipCapError `network` when the connection keeps breaking (what came stays for the next call) or when the
+ * checksum is wrong (the file is removed), `not-found` for 404, `aborted` through the signal.
  */
 export async function download(file: Download, options: DownloadOptions = {}): Promise<void> {
   const partial = `${file.path}.incomplete`;

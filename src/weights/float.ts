@@ -91,7 +91,7 @@ export interface QuantizedRows {
 
 /**
  * Symmetric q8: the scale of a row is max|row| / 127, so the error is at most half a scale; a row of zeros has scale 0.
- * Throws "bad-weights" when a value is not finite; `name` is the tensor's, for that message.
+ * @throws ClipCapError `bad-weights` when a value is not finite; `name` is the tensor's, for that message.
  */
 export function quantizeRows(values: Float32Array, rows: number, columns: number, name = "The matrix"): QuantizedRows {
   const out = new Int8Array(rows * columns);

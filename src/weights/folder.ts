@@ -13,7 +13,7 @@ export interface ModelFolder {
   /** For messages. */
   readonly name: string;
   has(path: string): Promise<boolean>;
-  /** Throws "not-found" naming folder and path. */
+  /** @throws ClipCapError `not-found` naming folder and path. */
   open(path: string): Promise<ByteSource>;
   /** Closes what `open` opened. */
   close(): Promise<void>;
@@ -89,7 +89,7 @@ export function subfolder(folder: ModelFolder, path: string): ModelFolder {
   };
 }
 
-/** A text file in UTF-8. Throws "not-found" or "bad-weights". */
+/** A text file in UTF-8. @throws ClipCapError `not-found`, `bad-weights` */
 export async function readText(folder: ModelFolder, path: string): Promise<string> {
   const source = await folder.open(path);
   if (source.size > MAX_TEXT_BYTES) {
@@ -101,7 +101,7 @@ export async function readText(folder: ModelFolder, path: string): Promise<strin
   return new TextDecoder().decode(await source.read(0, source.size));
 }
 
-/** A JSON object. Throws "not-found" or "bad-weights". */
+/** A JSON object. @throws ClipCapError `not-found`, `bad-weights` */
 export async function readJson(folder: ModelFolder, path: string): Promise<JsonObject> {
   return parseJsonObject(`${folder.name}/${path}`, await readText(folder, path));
 }

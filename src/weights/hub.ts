@@ -47,7 +47,8 @@ interface RemoteFile {
 /**
  * Makes a model of the manifest available in the hub's shared cache and returns its folder. Files that are there already
  * (from Python, too) are not transferred again; downloads resume and are verified. Without a connection, or with
- * HF_HUB_OFFLINE=1, a complete snapshot in the cache is used. Throws "bad-usage", "not-found", "missing-package", "network", "io", "aborted".
+ * HF_HUB_OFFLINE=1, a complete snapshot in the cache is used.
+ * @throws ClipCapError `bad-usage`, `not-found`, `missing-package`, `network`, `io`, `aborted`
  */
 export async function fetchModel(name: string, options: FetchOptions = {}): Promise<FetchedModel> {
   const model = await hubModel(name);

@@ -62,7 +62,7 @@ export interface ModelFiles {
   readonly mapper: { readonly config: MapperConfig; readonly weights: TensorFile };
 }
 
-/** Checks the content of clipcap.json. Throws "bad-weights" naming the field. */
+/** Checks the content of clipcap.json. @throws ClipCapError `bad-weights` naming the field. */
 export function parseManifest(json: JsonObject, file = "clipcap.json"): Manifest {
   const fields = new Fields(file, json);
   if (fields.int("format") !== 1) throw fields.error("format", "1, the only one this version reads");
@@ -104,7 +104,7 @@ export function manifestJson(description: JsonObject, mapper: MapperConfig, norm
   };
 }
 
-/** The description of a model folder. Throws "not-found" or "bad-weights". */
+/** The description of a model folder. @throws ClipCapError `not-found`, `bad-weights` */
 export async function readManifest(folder: ModelFolder): Promise<Manifest> {
   return parseManifest(await readJson(folder, "clipcap.json"), `${folder.name}/clipcap.json`);
 }
@@ -157,7 +157,8 @@ export async function openWeights(folder: ModelFolder): Promise<TensorFile> {
 
 /**
  * Opens a model folder and checks that its parts fit together: every tensor is there with the shape its configuration
- * gives, the mapper takes CLIP's embedding and gives GPT-2's. Reads headers only. Throws "not-found" or "bad-weights".
+ * gives, the mapper takes CLIP's embedding and gives GPT-2's. Reads headers only.
+ * @throws ClipCapError `not-found`, `bad-weights`
  */
 export async function openModel(folder: ModelFolder): Promise<ModelFiles> {
   const manifest = await readManifest(folder);

@@ -10,7 +10,8 @@ const TIED_ROWS = 8;
  * A view of a file under the names that the models use: GPT-2 as in its Hugging Face file (`wte.weight`, `h.0.…`), CLIP as
  * there (`vision_model.…`), the mapper as in the original checkpoints (`clip_project.…`). Strips `module.`, `gpt.` and
  * `transformer.`, leaves out buffers of old versions (causal masks, position ids) and the output layer, which is tied to
- * `wte.weight`. Throws "bad-weights" when two tensors get one name or the output layer is not tied.
+ * `wte.weight`.
+ * @throws ClipCapError `bad-weights` when two tensors get one name or the output layer is not tied.
  */
 export async function canonicalNames(file: TensorFile): Promise<TensorFile> {
   const originals = new Map<string, string>();
@@ -85,7 +86,10 @@ export function selectTensors(file: TensorFile, keep: (name: string) => boolean)
 /** The part of a ClipCap checkpoint that is the mapper, of canonical names. */
 export const isMapperName = (name: string): boolean => name.startsWith("clip_project.");
 
-/** Checks that every tensor is there with its shape; others are ignored. Throws "bad-weights" naming the first fault. */
+/**
+ * Checks that every tensor is there with its shape; others are ignored.
+ * @throws ClipCapError `bad-weights` naming the first fault.
+ */
 export function requireShapes(file: TensorFile, shapes: Shapes): void {
   for (const [name, shape] of shapes) {
     const found = tensorInfo(file, name).shape;
@@ -113,7 +117,7 @@ export function refuseOtherLayers(file: TensorFile, shapes: Shapes): void {
 /**
  * Recognises the mapper of a checkpoint from its shapes (docs/facts.md 4) and checks all of them.
  * @param gptWidth channels of GPT-2; found by itself where the file holds `wte.weight` or a transformer mapper
- * Throws "bad-weights" where there is no mapper, or none of the two kinds.
+ * @throws ClipCapError `bad-weights` where there is no mapper, or none of the two kinds.
  */
 export function describeMapper(file: TensorFile, gptWidth = file.tensors.get("wte.weight")?.shape[1]): MapperConfig {
   const mapper = mapperConfig(file, gptWidth);

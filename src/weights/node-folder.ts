@@ -6,7 +6,7 @@ import { ClipCapError } from "../runtime/errors.js";
 import { type ModelFolder, missing } from "./folder.js";
 import { type FileSource, fileError, openFile, throwIfAborted } from "./node-source.js";
 
-/** A model folder on disk. Throws "not-found" when there is none at `path`. */
+/** A model folder on disk. @throws ClipCapError `not-found` when there is none at `path`. */
 export async function nodeFolder(path: string): Promise<ModelFolder> {
   const stats = await stat(path).catch((cause) => {
     throw fileError(path, cause);
@@ -63,7 +63,7 @@ export async function writeFolderAtomically(
   }
 }
 
-/** Throws "bad-usage" unless there is nothing, or an empty folder, at `path`. */
+/** @throws ClipCapError `bad-usage` unless there is nothing, or an empty folder, at `path`. */
 async function refuseExisting(path: string): Promise<void> {
   const files = await readdir(path).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === "ENOENT") return [];

@@ -20,8 +20,8 @@ export function arrayEntry(spec: TensorSpec, values: ArrayBufferView): TensorEnt
 
 /**
  * Writes a safetensors file tensor by tensor, so memory holds one piece at a time, and atomically (`writeAtomically`).
- * The order and therefore the bytes depend on the content alone. Throws "bad-input" when an entry gives more or fewer
- * bytes than its shape says.
+ * The order and therefore the bytes depend on the content alone.
+ * @throws ClipCapError `bad-input` when an entry gives more or fewer bytes than its shape says.
  */
 export async function writeSafetensors(
   path: string,

@@ -10,7 +10,7 @@ export interface FileSource extends ByteSource {
   close(): Promise<void>;
 }
 
-/** Opens a file for positional reads (pread). Throws "not-found" or "io". */
+/** Opens a file for positional reads (pread). @throws ClipCapError `not-found`, `io` */
 export async function openFile(path: string): Promise<FileSource> {
   let handle: FileHandle;
   let size: number;
@@ -120,7 +120,7 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Throws "aborted" when the signal has fired; `path` names what was being made. */
+/** @throws ClipCapError `aborted` when the signal has fired; `path` names what was being made. */
 export function throwIfAborted(signal: AbortSignal | undefined, path: string): void {
   if (signal?.aborted) throw new ClipCapError("aborted", `Writing ${path} was cancelled; nothing was left behind.`);
 }

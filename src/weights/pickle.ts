@@ -35,7 +35,10 @@ export interface PickleReader {
   readonly limits?: { readonly opcodes: number; readonly memo: number };
 }
 
-/** Runs a pickle of protocol 2 to 5. Throws "bad-weights" for anything outside the plain values and the reader's table. */
+/**
+ * Runs a pickle of protocol 2 to 5.
+ * @throws ClipCapError `bad-weights` for anything outside the plain values and the reader's table.
+ */
 export function readPickle(file: string, bytes: Uint8Array, reader: PickleReader): PickleValue {
   return new Machine(file, bytes, reader).run();
 }

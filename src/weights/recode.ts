@@ -159,7 +159,7 @@ function count(loss: Loss, name: string, error: number): void {
   }
 }
 
-/** Throws "bad-input" where a value does not fit into f16 (or was not finite before). */
+/** @throws ClipCapError `bad-input` where a value does not fit into f16 (or was not finite before). */
 function largestDifference(name: string, before: Float32Array, after: Float32Array): number {
   let largest = 0;
   for (let i = 0; i < before.length; i++) {

@@ -6,7 +6,8 @@ import { checkTensorRange, readTensorF32, type TensorFile, tensorInfo } from "./
 /**
  * Opens a safetensors file: reads and checks its header only; tensors are read by range when asked for.
  * Every type of the format with whole bytes is accepted here, because a file may carry buffers that no model reads;
- * `readF32` refuses those that are no weights. Throws "bad-weights" with what is wrong.
+ * `readF32` refuses those that are no weights.
+ * @throws ClipCapError `bad-weights` with what is wrong.
  */
 export async function openSafetensors(source: ByteSource): Promise<TensorFile> {
   const { name, size } = source;

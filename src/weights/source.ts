@@ -12,7 +12,7 @@ export interface ByteSource {
   read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
 }
 
-/** Throws "io" unless [offset, offset + length) lies inside the source. */
+/** @throws ClipCapError `io` unless [offset, offset + length) lies inside the source. */
 export function checkRange(source: { name: string; size: number }, offset: number, length: number): void {
   if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0) {
     throw new ClipCapError("io", `${source.name}: cannot read ${length} bytes at offset ${offset}.`);

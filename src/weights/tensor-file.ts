@@ -43,7 +43,7 @@ export interface TensorFile {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** Bytes of one tensor (little endian, row-major), or a range inside it; they belong to the caller. */
   readBytes(name: string, byteStart?: number, byteLength?: number): Promise<Uint8Array<ArrayBuffer>>;
-  /** Values as f32; converts F16, BF16 and q8 matrices. Throws "bad-weights" for other types. */
+  /** Values as f32; converts F16, BF16 and q8 matrices. @throws ClipCapError `bad-weights` for other types. */
   readF32(name: string, options?: ReadOptions): Promise<Float32Array<ArrayBuffer>>;
 }
 
@@ -125,7 +125,7 @@ export async function readTensorF32(file: TensorFile, name: string, options: Rea
   return dtype === "F16" ? f16ToF32(halves) : bf16ToF32(halves);
 }
 
-/** Checks a byte range inside a tensor and returns its length. Throws "bad-input". */
+/** Checks a byte range inside a tensor and returns its length. @throws ClipCapError `bad-input` */
 export function checkTensorRange(
   info: TensorInfo,
   byteStart: number,

@@ -58,7 +58,8 @@ interface TorchTensor extends StridedView {
 /**
  * Opens a checkpoint (.pt, .pth, pytorch_model.bin): reads the zip directory and the pickle, tensors on demand.
  * Only dictionaries, lists and dense tensors are built; any other Python object that the file names is refused by name.
- * The device that a tensor was saved from (cuda:0) does not matter. Throws "bad-weights".
+ * The device that a tensor was saved from (cuda:0) does not matter.
+ * @throws ClipCapError `bad-weights`
  */
 export async function openTorch(source: ByteSource): Promise<TensorFile> {
   const entries = await openZip(source);

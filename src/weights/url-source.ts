@@ -12,7 +12,8 @@ export interface UrlOptions {
 /**
  * Opens a file on a web server. Where the server answers Range requests, only the bytes asked for are transferred;
  * where it ignores them, the whole file is taken once (at most 1 GiB).
- * Throws "not-found" for 404 and 410, "network" for everything else that goes wrong, "aborted" through the signal.
+ * @throws ClipCapError `not-found` for 404 and 410, `network` for everything else that goes wrong, `aborted` through
+ * the signal.
  */
 export async function urlSource(url: string, options: UrlOptions = {}): Promise<ByteSource> {
   const first = await get(url, { Range: "bytes=0-0" }, options);

@@ -40,7 +40,8 @@ const bad = (file: string, what: string): ClipCapError =>
 
 /**
  * Reads the directory of a zip file. Entries must not overlap each other or the directory, so the content can never be
- * larger than the file; compressed or encrypted entries are listed but refuse to be read. Throws "bad-weights".
+ * larger than the file; compressed or encrypted entries are listed but refuse to be read.
+ * @throws ClipCapError `bad-weights`
  */
 export async function openZip(source: ByteSource): Promise<ReadonlyMap<string, ZipEntry>> {
   const directory = await findDirectory(source);

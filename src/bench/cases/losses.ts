@@ -111,7 +111,10 @@ function lossError(losses: Values, data: LossData): number {
   );
 }
 
-/** dloss / dlogit of a row, from its loss, which `lossError` has checked: p = exp(logit - log sum), loss = log sum - logit of the target. */
+/**
+ * dloss / dlogit of a row, from its loss, which `lossError` has checked: p = exp(logit - log sum), loss = log sum -
+ * logit of the target.
+ */
 function slope(losses: Values, data: LossData, row: number, v: number): number {
   const target = data.targets[row]!;
   const p = Math.exp(logit(data, row, v) - losses[row]! - logit(data, row, target));

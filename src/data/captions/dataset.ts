@@ -26,9 +26,12 @@ export type Split = "train" | "dev" | "test";
 
 /** A picture that can be read when its turn comes. */
 export interface Picture {
-  /** @throws ClipCapError bad-image, not-found, io */
+  /** @throws ClipCapError `bad-image`, `not-found`, `io` */
   readonly decode: () => Promise<RgbImage>;
-  /** Changes when the picture may have changed (size and time of its file); what caches go by. @throws not-found, io */
+  /**
+   * Changes when the picture may have changed (size and time of its file); what caches go by.
+   * @throws ClipCapError `not-found`, `io`
+   */
   readonly stamp: () => Promise<string>;
 }
 

@@ -28,7 +28,7 @@ export interface OpenDatasetOptions extends DecodeOptions, CollectOptions {
  * Opens a data set of images with captions. Which images exist is checked here, by one listing per folder; the pictures
  * are read when they are decoded.
  * @param path a file or folder of FORMATS, a folder with captions.jsonl, or a pattern for shards
- * @throws ClipCapError not-found, io, bad-input (nothing usable in it; says why)
+ * @throws ClipCapError `not-found`, `io`, `bad-input` (nothing usable in it; says why)
  */
 export async function openDataset(path: string, options: OpenDatasetOptions = {}): Promise<CaptionDataset> {
   const { format } = options;

@@ -8,7 +8,8 @@ import type { FindPicture } from "./rows.js";
 
 /**
  * Looks images up below a folder. Each folder is listed once, since asking for each of 120,000 files would be as many
- * round trips to a network's disk. Throws "not-found" when `root` is no folder.
+ * round trips to a network's disk.
+ * @throws ClipCapError `not-found` when `root` is no folder.
  */
 export async function folderPictures(root: string, decode: DecodeOptions): Promise<FindPicture> {
   if (!(await stat(root).catch(() => undefined))?.isDirectory()) {
@@ -47,7 +48,7 @@ function filePicture(path: string, decode: DecodeOptions): Picture {
   return { decode: () => decodeImage(path, decode), stamp: () => fileStamp(path) };
 }
 
-/** Size and time of a file. @throws ClipCapError not-found, io */
+/** Size and time of a file. @throws ClipCapError `not-found`, `io` */
 export async function fileStamp(path: string): Promise<string> {
   const { size, mtimeMs } = await stat(path).catch((cause) => {
     throw fileError(path, cause);

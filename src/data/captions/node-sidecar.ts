@@ -37,7 +37,7 @@ export async function* readSidecars(folder: string, problems: ProblemLog): Async
   }
 }
 
-/** The bytes of a file in pieces. @throws ClipCapError not-found, io */
+/** The bytes of a file in pieces. @throws ClipCapError `not-found`, `io` */
 export async function* readPieces(path: string): AsyncGenerator<Uint8Array> {
   try {
     yield* createReadStream(path, { highWaterMark: 2 ** 20 });

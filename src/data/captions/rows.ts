@@ -41,7 +41,8 @@ export interface CollectOptions {
 
 /**
  * The images that rows describe, in the order in which they first occur. Captions are normalised; what cannot be used is
- * said in `problems`. Throws "bad-input" where not one image with a caption is left.
+ * said in `problems`.
+ * @throws ClipCapError `bad-input` where not one image with a caption is left.
  */
 export async function collectImages(
   rows: AsyncIterable<CaptionRow> | Iterable<CaptionRow>,

@@ -18,7 +18,8 @@ export interface TarMember {
 
 /**
  * The regular files of a .tar file in their order. Reads headers only, skips what is no file (folders, links), ends at the
- * first empty block or with the file. Throws "bad-input" with the byte where the file is damaged or cut short.
+ * first empty block or with the file.
+ * @throws ClipCapError `bad-input` with the byte where the file is damaged or cut short.
  */
 export async function* tarMembers(source: ByteSource): AsyncGenerator<TarMember> {
   const read = readAhead(source);

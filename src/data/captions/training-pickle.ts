@@ -19,7 +19,10 @@ export interface TrainingPickle {
   readonly vectors: ReadonlyMap<string, Float32Array>;
 }
 
-/** Reads the pickle. Rows that cannot be used, such as those with NaN, are said in `problems`. Throws "bad-input". */
+/**
+ * Reads the pickle. Rows that cannot be used, such as those with NaN, are said in `problems`.
+ * @throws ClipCapError `bad-input`
+ */
 export function readTrainingPickle(file: string, bytes: Uint8Array, problems: ProblemLog): TrainingPickle {
   const value = unpickle(file, bytes);
   const tensor = value instanceof Map ? value.get("clip_embedding") : undefined;

@@ -7,7 +7,7 @@ import { MAX_PIXELS, type RgbImage, rgbFromChannels } from "./rgb.js";
  * stores premultiplied colour, so what lies under full transparency becomes black.
  * @param options.rawOrientation ignore the EXIF orientation, as Pillow does; default false
  * @param options.maxPixels default MAX_PIXELS (178,956,970)
- * @throws ClipCapError bad-image
+ * @throws ClipCapError `bad-image`
  */
 export async function decodeImage(
   blob: Blob,

@@ -37,7 +37,7 @@ const BICUBIC = 3;
  * Reads the contents of a `preprocessor_config.json`. Missing fields get the values of Hugging Face's CLIP image
  * processor (224 px, bicubic, centre crop, 1/255, CLIP mean and standard deviation).
  * @param source name of the file for error messages
- * @throws ClipCapError bad-weights for a wrong or unsupported field
+ * @throws ClipCapError `bad-weights` for a wrong or unsupported field
  */
 export function parsePreprocessorConfig(json: unknown, source = "preprocessor_config.json"): Preprocessing {
   const config = new Fields(source, asObject(source, json));
@@ -108,7 +108,7 @@ function triple(config: Fields, key: string, fallback: Triple, min: number): Tri
 
 /**
  * The pixels the model sees, before normalisation: p.width x p.height.
- * @throws ClipCapError bad-image when the configuration only crops and the image is smaller than the crop
+ * @throws ClipCapError `bad-image` when the configuration only crops and the image is smaller than the crop
  */
 export function resizeAndCrop(image: RgbImage, p: Preprocessing, crop: CropConvention = "torchvision"): RgbImage {
   if (p.resize?.kind === "exact") return resize(image, p.width, p.height);

@@ -30,7 +30,7 @@ interface Taps {
 /**
  * `image` resized to width x height, of which only `window` (default: everything) is computed. The window matters:
  * a 3x500 picture becomes 224x37333 before 224 of these rows are kept.
- * @throws ClipCapError bad-input when a size is not a positive integer or the window leaves the resized image
+ * @throws ClipCapError `bad-input` when a size is not a positive integer or the window leaves the resized image
  */
 export function resize(image: RgbImage, width: number, height: number, window?: Window): RgbImage {
   const view = window ?? { left: 0, top: 0, width, height };

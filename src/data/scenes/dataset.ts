@@ -38,7 +38,7 @@ const MAX_SCENES = 1_000_000;
 /**
  * Scenes as a data set, drawn when they are decoded. What a scene shows (all but its details) decides its split: a tenth
  * of all scenes is for "test", a tenth for "dev". So no scene is ever in two splits, whatever the numbers and the seeds.
- * @throws ClipCapError bad-input
+ * @throws ClipCapError `bad-input`
  */
 export function sceneDataset({ seed, size = 64, ...numbers }: SceneDatasetOptions): SceneDataset {
   const wanted: Record<Split, number> = { ...numbers };

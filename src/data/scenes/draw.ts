@@ -14,7 +14,7 @@ const MAX_SIZE = 4096;
 /**
  * The scene as a square picture of `size` pixels a side, the same bytes in every engine; sizes other than the 64 that
  * models read show the same scene finer or coarser.
- * @throws ClipCapError bad-input
+ * @throws ClipCapError `bad-input`
  */
 export function drawScene(scene: Scene, size = 64): RgbImage {
   if (!Number.isInteger(size) || size < 1 || size > MAX_SIZE) {

@@ -6,7 +6,7 @@ const QUALITY = 60;
 
 /**
  * A small copy of a picture as a data URI, at most `edge` pixels wide and high.
- * @throws ClipCapError missing-package without sharp
+ * @throws ClipCapError `missing-package` without sharp
  */
 export async function thumbnail({ width, height, data }: RgbImage, edge: number): Promise<string> {
   const sharp = await loadSharp();
@@ -19,7 +19,7 @@ export async function thumbnail({ width, height, data }: RgbImage, edge: number)
 
 /**
  * The same as a PNG of at most 256 colours: photos of 128 pixels take some 10 KB.
- * @throws ClipCapError missing-package without sharp
+ * @throws ClipCapError `missing-package` without sharp
  */
 export async function thumbnailPng({ width, height, data }: RgbImage, edge: number): Promise<Uint8Array> {
   const sharp = await loadSharp();
@@ -31,7 +31,7 @@ export async function thumbnailPng({ width, height, data }: RgbImage, edge: numb
 
 /**
  * A picture as it is, as a data URI without loss.
- * @throws ClipCapError missing-package without sharp
+ * @throws ClipCapError `missing-package` without sharp
  */
 export async function exactPicture({ width, height, data }: RgbImage): Promise<string> {
   const sharp = await loadSharp();

@@ -25,7 +25,7 @@ const MAX_SVG_PIXELS = 4096 * 4096;
  * Decodes the first frame of a file, or of its bytes, as 8-bit RGB: grey, palette, 16-bit (value >> 8), CMYK and alpha
  * (dropped, the hidden colour stays; SVG is drawn on white) as Pillow's `convert("RGB")`, embedded colour profiles
  * ignored, EXIF orientation applied.
- * @throws ClipCapError not-found, io, bad-image (which names the file), missing-package without sharp
+ * @throws ClipCapError `not-found`, `io`, `bad-image` (which names the file), `missing-package` without sharp
  */
 export async function decodeImage(input: string | Uint8Array, options: DecodeOptions = {}): Promise<RgbImage> {
   const name = typeof input === "string" ? input : "the image";
@@ -103,7 +103,7 @@ export function isUnreadable(error: unknown): error is ClipCapError {
 
 /**
  * An optional dependency: it is native code, and embedders who bring pixels do without it.
- * @throws ClipCapError missing-package where it is not installed
+ * @throws ClipCapError `missing-package` where it is not installed
  */
 export async function loadSharp(): Promise<typeof import("sharp").default> {
   try {

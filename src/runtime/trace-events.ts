@@ -67,7 +67,10 @@ function* runEvents({ program, dispatches, scalars, times }: ProgramRun): Genera
   }
 }
 
-/** Runs of dispatches of one network: labels begin with the network that they belong to, in the backward pass after a "d": `d gpt2.h3.fc1`. */
+/**
+ * Runs of dispatches of one network: labels begin with the network that they belong to, in the backward pass after a
+ * "d": `d gpt2.h3.fc1`.
+ */
 export function stages(
   dispatches: readonly Dispatch[],
 ): { readonly stage: string; readonly first: number; last: number }[] {

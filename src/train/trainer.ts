@@ -17,7 +17,7 @@ import {
 import { type AdamWOptions, recordAdamW } from "./optimizer.js";
 
 export interface TrainerOptions extends Omit<ObjectiveOptions, "dropout"> {
-  /** Shape of one row of the input: [3, S, S] or [D]. */
+  /** Shape of one row of the input: [3, S, S] or [E]. */
   readonly inputShape: readonly number[];
   /** The largest batch; what is allocated for it serves all others. */
   readonly largest: BatchShape;

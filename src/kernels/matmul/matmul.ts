@@ -157,7 +157,7 @@ export interface LinearOptions {
   readonly residual?: Tensor;
 }
 
-/** torch.nn.Linear: x [rows, C] times weight [D, C] transposed, with epilogues as in `matmul`. Returns [rows, D]. */
+/** torch.nn.Linear: x [rows, in] times weight [out, in] transposed -> [rows, out], with epilogues as in `matmul`. */
 export function linear(p: Program, x: Tensor, weight: Tensor, o: LinearOptions): Tensor {
   return matmul(p, x, weight, { ...o, layout: "nt" });
 }

@@ -1,5 +1,5 @@
 import type { Tokenizer } from "../data/tokenizer.js";
-import { readTokenizer } from "../data/tokenizer-folder.js";
+import { readClipTokenizer } from "../data/tokenizer-folder.js";
 import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 import { Program } from "../runtime/program.js";
@@ -53,7 +53,7 @@ export class ClipTextEncoder {
         throw new ClipCapError("not-found", `${clip.folder.name} ${what}; take a CLIP folder that is complete`);
       }
       requireShapes(clip.weights, clipTextShapes(text));
-      const tokenizer = await readTokenizer(clip.folder);
+      const tokenizer = await readClipTokenizer(clip.folder);
       checkVocabulary(clip.folder.name, tokenizer, text.vocab);
       loader = new WeightLoader(device, clip.weights, { dtype, account: "clip_text", signal });
       const tower = await loadClipText(loader, text);

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { type Preprocessing, parsePreprocessorConfig } from "../data/image/preprocess.js";
 import { sceneTokenizer } from "../data/scenes/tokenizer.js";
 import type { Tokenizer } from "../data/tokenizer.js";
-import { readTokenizer } from "../data/tokenizer-folder.js";
+import { readClipTokenizer, readTokenizer } from "../data/tokenizer-folder.js";
 import { modelFolder } from "../node/model.js";
 import { ClipCapError } from "../runtime/errors.js";
 import {
@@ -94,7 +94,7 @@ async function clipOf(c: TrainConfig, open: Open): Promise<Networks["clip"]> {
     return {
       config,
       file: weights,
-      tokenizer: await readTokenizer(folder),
+      tokenizer: await readClipTokenizer(folder),
       companions: await companionsOf(folder),
       preprocessing: parsePreprocessorConfig(preprocessor, `${folder.name}/preprocessor_config.json`),
     };
@@ -162,7 +162,7 @@ async function textsOf(choice: NetworkChoice & { tokenizer: string | undefined }
     );
   }
   const folder = path === SCENES ? sceneTokenizerFolder() : await open(path, part);
-  const tokenizer = await readTokenizer(folder);
+  const tokenizer = await (part === "clip" ? readClipTokenizer : readTokenizer)(folder);
   const companions = await companionsOf(folder);
   for (const name of ["config.json", "preprocessor_config.json"]) companions.delete(name); // another network's
   return { tokenizer, companions, vocab: VOCABULARY_STEP * Math.ceil(tokenizer.vocabSize / VOCABULARY_STEP) };

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readTokenizer } from "../../src/data/tokenizer-folder.js";
+import { readClipTokenizer } from "../../src/data/tokenizer-folder.js";
 import { clipText, endOfText, loadClipText } from "../../src/models/clip.js";
 import { ClipTextEncoder } from "../../src/models/clip-text-encoder.js";
 import { WeightLoader } from "../../src/models/weights.js";
@@ -32,7 +32,7 @@ test("equals the tower on texts padded to its full length, one by one", async ()
   const clip = await openClip(subfolder(folder, "clip"));
   const loader = new WeightLoader(device, clip.weights, { dtype: "f32", account: "test" });
   const tower = await loadClipText(loader, clip.config.text);
-  const tokenizer = await readTokenizer(clip.folder);
+  const tokenizer = await readClipTokenizer(clip.folder);
   const T = clip.config.text.positions;
   const B = TEXTS.length;
   const ids = TEXTS.map((text) => tokenizer.encodeClip(text, T));

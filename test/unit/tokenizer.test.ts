@@ -3,7 +3,9 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { cleanUpSpaces, createStreamDecoder, tokenBytes } from "../../src/data/detokenize.js";
 import { createTokenizer } from "../../src/data/tokenizer.js";
+import { readClipTokenizer, readTokenizer } from "../../src/data/tokenizer-folder.js";
 import { tokenizerJsonFromVocab } from "../../src/data/tokenizer-json.js";
+import { mapFolder, urlFolder } from "../../src/weights/folder.js";
 
 function shipped(part: "clip" | "gpt2", name: string): Record<string, unknown> {
   const url = new URL(`../../weights/flickr8k-small/${part}/${name}`, import.meta.url);
@@ -53,6 +55,31 @@ describe("the shipped tokenizer", () => {
     expect(() => gpt2.encode("a".repeat(100_001))).toThrow(
       "a text of 100001 characters is longer than the limit of 100000.",
     );
+  });
+});
+
+describe("the tokenizer of a folder", () => {
+  const bytes = (json: unknown) => new TextEncoder().encode(JSON.stringify(json));
+
+  test.each([
+    ["an application's page", () => new Response("<!doctype html>")],
+    ["403", () => new Response(null, { status: 403 })],
+  ])("needs no tokenizer_config.json for captions: a web server answers %s for it", async (_, other) => {
+    const fetch = async (url: unknown) => (url === "/m/tokenizer.json" ? new Response(bytes(json)) : other());
+    const tokenizer = await readTokenizer(urlFolder("/m", { fetch }));
+    expect(tokenizer.encode("a dog.")).toEqual(gpt2.encode("a dog."));
+  });
+
+  test("of CLIP starts and ends as tokenizer_config.json says", async () => {
+    const config = { bos_token: { content: "a" }, eos_token: "." };
+    const files = new Map([
+      ["tokenizer.json", bytes(json)],
+      ["tokenizer_config.json", bytes(config)],
+    ]);
+    const tokenizer = await readClipTokenizer(mapFolder("clip", files));
+    expect(tokenizer.encodeClip("", 2)).toEqual([gpt2.idOf("a"), gpt2.idOf(".")]);
+    files.delete("tokenizer_config.json");
+    expect((await readClipTokenizer(mapFolder("clip", files))).encodeClip("", 2)).toEqual([0, 0]);
   });
 });
 

@@ -19,41 +19,56 @@ export interface ModelFolder {
   close(): Promise<void>;
 }
 
-/** Files that are in memory or otherwise at hand, by path. */
-export function mapFolder(
-  name: string,
-  files: ReadonlyMap<string, ByteSource | Uint8Array | ArrayBuffer>,
-): ModelFolder {
+/** A file in memory, or a File or other Blob of a browser, or anything else that can be read in pieces. */
+export type ModelFile = Uint8Array | ArrayBuffer | Blob | ByteSource;
+
+/**
+ * Files that are in memory or otherwise at hand, by path.
+ * @throws ClipCapError `bad-usage` for anything but a Map, and when a file that is none is opened.
+ */
+export function mapFolder(name: string, files: ReadonlyMap<string, ModelFile>): ModelFolder {
+  if (!(files instanceof Map)) throw unusable(name, "a Map of files by path");
   return {
     name,
     has: async (path) => files.has(path),
     async open(path) {
-      const file = files.get(path);
+      const file: ModelFile | undefined = files.get(path);
       if (file === undefined) throw missing(name, path);
-      return file instanceof Uint8Array || file instanceof ArrayBuffer ? memorySource(`${name}/${path}`, file) : file;
+      const source = `${name}/${path}`;
+      if (file instanceof Blob) return blobSource(file, source);
+      if (file instanceof Uint8Array || file instanceof ArrayBuffer) return memorySource(source, file);
+      if (typeof file?.read === "function") return file;
+      throw unusable(source, "bytes, a Blob or a ByteSource");
     },
     close: async () => undefined,
   };
 }
 
-/** The files of a folder that the user chose (`<input webkitdirectory>` or a drop); the chosen folder is the root. */
-export function filesFolder(files: readonly File[]): ModelFolder {
+/**
+ * The files of a folder that the user chose (`<input webkitdirectory>` or a drop); the chosen folder is the root.
+ * @throws ClipCapError `bad-usage` for anything but Files.
+ */
+export function filesFolder(chosen: ArrayLike<File>): ModelFolder {
+  const files = Array.from(chosen ?? [chosen]);
+  if (!files.every((file) => file instanceof File)) throw unusable("the chosen files", "a list of Files");
   const paths = files.map((file) => (file.webkitRelativePath || file.name).split("/"));
   const root = paths[0]?.[0] ?? "";
   const nested = paths.every((path) => path.length > 1 && path[0] === root);
-  const entries = files.map((file, i): [string, ByteSource] => {
-    const path = paths[i]!.slice(nested ? 1 : 0).join("/");
-    return [path, blobSource(file, path)];
-  });
+  const entries = files.map((file, i) => [paths[i]!.slice(nested ? 1 : 0).join("/"), file] as const);
   return mapFolder(nested ? root : "the chosen files", new Map(entries));
 }
 
-/** The files below an address, read by HTTP ranges (see urlSource). */
-export function urlFolder(base: string, options: UrlOptions = {}): ModelFolder {
-  const root = base.replace(/\/+$/, "");
+/**
+ * The files below an address, read by HTTP ranges (see urlSource). A query, such as a token, goes with every file.
+ * @throws ClipCapError `bad-usage` for none.
+ */
+export function urlFolder(base: string | URL, options: UrlOptions = {}): ModelFolder {
+  if (!base) throw unusable("the address of a model", "a text or a URL");
+  const [, path, query] = /^([^?#]*)([^#]*)/.exec(String(base))!;
+  const root = path!.replace(/\/+$/, "");
   const opened = new Map<string, Promise<ByteSource>>();
   const open = (path: string) => {
-    const source = opened.get(path) ?? urlSource(`${root}/${path}`, options);
+    const source = opened.get(path) ?? urlSource(`${root}/${path}${query}`, options);
     opened.set(path, source);
     return source;
   };
@@ -71,6 +86,11 @@ export function urlFolder(base: string, options: UrlOptions = {}): ModelFolder {
     },
     close: async () => opened.clear(),
   };
+}
+
+/** Without types anything can be given. */
+function unusable(what: string, wanted: string): ClipCapError {
+  return new ClipCapError("bad-usage", `${what} must be ${wanted}`);
 }
 
 /** The error for a file that a folder lacks. */

@@ -33,8 +33,13 @@ export async function urlSource(url: string, options: UrlOptions = {}): Promise<
       const response = await get(url, { Range: `bytes=${offset}-${offset + length - 1}` }, options);
       const bytes = response.status === 206 ? await body(url, response, options) : undefined;
       if (bytes === undefined) await discard(response);
-      if (bytes?.length !== length || response.headers.get("etag") !== version) {
-        throw new ClipCapError("network", `${url} changed or was cut short while it was read; load it again.`);
+      const start = `bytes ${offset}-`; // a server across origins may hide what it sent
+      const sent = response.headers.get("content-range") ?? start;
+      if (bytes?.length !== length || response.headers.get("etag") !== version || !sent.startsWith(start)) {
+        throw new ClipCapError(
+          "network",
+          `${url} changed or was cut short while it was read, or the server sent other bytes; load it again.`,
+        );
       }
       return bytes;
     },

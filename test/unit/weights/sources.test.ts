@@ -73,6 +73,16 @@ describe("urlSource", () => {
     await expect(cut.read(0, 4)).rejects.toThrow(/cut short/);
   });
 
+  it("refuses bytes of another place, where the server says which it sent", async () => {
+    const answer = async () => new Response("0123", { status: 206, headers: { "Content-Range": "bytes 0-3/16" } });
+    const source = await urlSource("http://x/f", { fetch: answer });
+    expect(text(await source.read(0, 4))).toBe("0123");
+    await expect(source.read(4, 4)).rejects.toMatchObject({
+      code: "network",
+      message: expect.stringMatching(/or the server sent other bytes/),
+    });
+  });
+
   it("refuses to hold a large file of a server without ranges", async () => {
     let cancelled = false;
     const body = new ReadableStream({ cancel: () => void (cancelled = true) });
@@ -109,6 +119,52 @@ describe("folders", () => {
     const { weights } = await openGpt2(folder);
     expect((await weights.readF32("wpe.weight", { rows: [1, 2] })).length).toBe(64);
     await expect(urlFolder("http://127.0.0.1:9").has("x")).rejects.toBeInstanceOf(ClipCapError);
+  });
+
+  it.each([
+    ["/", "/clip/config.json"],
+    ["models/a//", "models/a/clip/config.json"],
+    ["https://x/a/?token=a/b#part", "https://x/a/clip/config.json?token=a/b"],
+    [new URL("https://x/a?token=1"), "https://x/a/clip/config.json?token=1"],
+  ])("an address %s becomes %s", async (base, expected) => {
+    const asked: unknown[] = [];
+    const fetch = async (url: unknown) => {
+      asked.push(url);
+      return new Response("{}");
+    };
+    expect(await readText(subfolder(urlFolder(base, { fetch }), "clip"), "config.json")).toBe("{}");
+    expect(asked).toEqual([expected]);
+  });
+
+  it("reads Blobs and Files of a Map", async () => {
+    const files = new Map([
+      ["a", new Blob(["one"])],
+      ["b", new File(["two"], "b")],
+    ]);
+    const folder = mapFolder("mine", files);
+    expect([await readText(folder, "a"), await readText(folder, "b")]).toEqual(["one", "two"]);
+    expect((await folder.open("a")).name).toBe("mine/a");
+  });
+
+  it.each([new SharedArrayBuffer(2), new DataView(new ArrayBuffer(2)), "{}", null])(
+    "says which file of a Map is none: %s",
+    async (file) => {
+      await expect(mapFolder("mine", new Map([["a", file as never]])).open("a")).rejects.toMatchObject({
+        code: "bad-usage",
+        message: "mine/a must be bytes, a Blob or a ByteSource",
+      });
+    },
+  );
+
+  it.each([
+    ["mapFolder({})", () => mapFolder("mine", {} as never), "mine must be a Map of files by path"],
+    ["filesFolder()", () => filesFolder(undefined as never), "the chosen files must be a list of Files"],
+    ["filesFolder(null)", () => filesFolder(null as never), "the chosen files must be a list of Files"],
+    ["filesFolder(texts)", () => filesFolder(["a"] as never), "the chosen files must be a list of Files"],
+    ["urlFolder()", () => urlFolder(undefined as never), "the address of a model must be a text or a URL"],
+    ["urlFolder('')", () => urlFolder(""), "the address of a model must be a text or a URL"],
+  ])("refuses %s", (_, open, message) => {
+    expect(open).toThrow(expect.objectContaining({ code: "bad-usage", message }));
   });
 
   it("opens a model from chosen files and from memory", async () => {

@@ -150,6 +150,7 @@ function trainIn(run: RunFolder, flags: TrainFlags, tracing: Tracing, screen: Sc
         },
         onChanged: (changes) =>
           screen.note(`config.json was changed since the checkpoint, and counts from here on: ${changes.join("; ")}`),
+        onAgain: () => screen.note("the run ended before its first checkpoint; it begins again"),
         onStep: (step, total, { tokens, images }) =>
           screen.progress("training", step, total, `${Math.round(tokens)} tokens/s, ${images.toFixed(1)} images/s`),
         onProblem: ({ message }) => screen.note(message),

@@ -1,5 +1,5 @@
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { ClipCapError } from "../runtime/errors.js";
 import { Fields, type JsonObject, parseJsonObject } from "../weights/json-fields.js";
 import { type TensorEntry, writeSafetensors } from "../weights/node-safetensors.js";
@@ -115,12 +115,20 @@ export async function loadCheckpoint(
   { data, networks }: Pick<TrainState, "data" | "networks">,
 ): Promise<TrainState> {
   const file = join(path, STATE);
-  const text = await readFile(file).catch((cause) => {
-    throw fileError(file, cause);
+  const text = await readFile(file).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== "ENOENT" && cause.code !== "ENOTDIR") throw fileError(file, cause);
+    throw new ClipCapError(
+      "bad-weights",
+      `${path} is no whole checkpoint: it has no ${STATE}; remove it to go on from the one before, or start a new run`,
+    );
   });
   if (text.byteLength > MAX_STATE_BYTES)
     throw new ClipCapError("bad-weights", `${file} has ${text.byteLength} bytes; it is damaged`);
-  const { state, skips } = parseState(file, parseJsonObject(file, text.toString("utf8")));
+  const { state, skips } = parseState(
+    file,
+    parseJsonObject(file, text.toString("utf8")),
+    NAME.exec(basename(path))?.[1],
+  );
   const { refused } = changedSettings(state.settings, config);
   if (refused.length > 0) {
     throw new ClipCapError(
@@ -147,7 +155,11 @@ export async function loadCheckpoint(
       );
     }
     for (const kind of KINDS) {
-      for (const { name } of store.parameters) store.write(name, await tensors.readF32(`${kind}:${name}`), kind);
+      for (const { name } of store.parameters) {
+        const values = await tensors.readF32(`${kind}:${name}`);
+        checkValues(path, `${kind}:${name}`, values, kind === "v" ? 0 : -Number.MAX_VALUE);
+        store.write(name, values, kind);
+      }
       await store.device.idle();
     }
     store.device.write(store.skips, skips);
@@ -181,9 +193,22 @@ function checkParameter(
   }
 }
 
-function parseState(file: string, json: JsonObject): { state: TrainState; skips: Uint32Array } {
+/** No update leaves NaN, infinity or a negative second moment; with one of them the loss would never be finite again. */
+function checkValues(path: string, name: string, values: Float32Array, min: number): void {
+  const wrong = values.find((value) => !(value >= min && value <= Number.MAX_VALUE));
+  if (wrong === undefined) return;
+  throw new ClipCapError("bad-weights", `${path} is damaged: ${name} holds ${wrong}; put it back, or start a new run`);
+}
+
+/** @param step of the folder's name; with another one inside, the checkpoint would be taken for an old one and removed */
+function parseState(
+  file: string,
+  json: JsonObject,
+  step: string | undefined,
+): { state: TrainState; skips: Uint32Array } {
   const f = new Fields(file, json);
   if (f.int("format") !== FORMAT) throw f.error("format", `${FORMAT}, the only one this version reads`);
+  if (json.step !== Number(step)) throw f.error("step", `${step}, as in the name of its folder`);
   const best = json.best == null ? undefined : f.object("best");
   const networks = f.object("networks");
   const skips = json.skips;

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -10,6 +10,8 @@ import { fileError, writeAtomically } from "../weights/node-source.js";
 const UNREADABLE_MS = 5000;
 /** What `writeAtomically` left when its process was killed. */
 const LEFTOVER = /\.\d+-[0-9a-f]{8}\.tmp$/;
+/** Where a run writes; beside these there may be other runs, which live. */
+const OWN_FOLDERS = ["best", "checkpoints", "samples"];
 
 /**
  * The folder of a training run (docs/training.md): config.json, metrics.jsonl, samples.jsonl, checkpoints, the best model
@@ -25,7 +27,7 @@ export class RunFolder {
   }
 
   /**
-   * Creates the folder if need be, takes it for this process, and removes what a killed one left half-written.
+   * Creates the folder if need be and takes it for this process.
    * @throws ClipCapError `bad-usage` when another process trains in it, naming it; `io`.
    */
   static async take(path: string): Promise<RunFolder> {
@@ -33,13 +35,19 @@ export class RunFolder {
     try {
       const isNew = (await mkdir(path, { recursive: true })) !== undefined;
       while (!(await claim(lock))) await clearStale(path, lock);
-      const run = new RunFolder(path, lock, isNew);
-      for (const name of await readdir(path, { recursive: true }))
-        if (LEFTOVER.test(name)) await rm(run.file(name), { force: true });
-      return run;
+      return new RunFolder(path, lock, isNew);
     } catch (cause) {
+      if (existsSync(path) && !statSync(path).isDirectory())
+        throw new ClipCapError("bad-usage", `${path} is a file; name a folder for the run`, { cause });
       throw fileError(path, cause);
     }
+  }
+
+  /** Removes what a killed process left half-written. @throws ClipCapError `io` */
+  async clean(): Promise<void> {
+    for (const folder of ["", ...OWN_FOLDERS.filter((name) => existsSync(this.file(name)))])
+      for (const name of await readdir(this.file(folder), { recursive: folder !== "" }))
+        if (LEFTOVER.test(name)) await rm(this.file(folder, name), { force: true });
   }
 
   file(...parts: readonly string[]): string {
@@ -102,9 +110,9 @@ async function clearStale(path: string, lock: string): Promise<void> {
   else await rename(aside, lock);
 }
 
-async function readIfThere(lock: string): Promise<string | undefined> {
-  return readFile(lock, "utf8").catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code !== "ENOENT") throw cause;
+async function readIfThere(path: string): Promise<string | undefined> {
+  return readFile(path, "utf8").catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== "ENOENT") throw fileError(path, cause);
     return undefined;
   });
 }
@@ -131,7 +139,7 @@ function parseLock(text: string): { pid?: number; host?: string; start?: string 
   try {
     const { pid, host, start } = JSON.parse(text);
     return {
-      pid: Number.isSafeInteger(pid) ? pid : undefined,
+      pid: Number.isSafeInteger(pid) && pid > 0 ? pid : undefined, // others mean groups of processes
       host: typeof host === "string" ? host : undefined,
       start: typeof start === "string" ? start : undefined,
     };
@@ -180,10 +188,7 @@ export class StepLines {
    * @param lookDue the run goes on with the look that follows that step: of its lines only that of the update stays
    */
   static async open(path: string, step: number, lookDue = false): Promise<StepLines> {
-    const before = await readFile(path, "utf8").catch((cause: NodeJS.ErrnoException) => {
-      if (cause.code === "ENOENT") return "";
-      throw fileError(path, cause);
-    });
+    const before = (await readIfThere(path)) ?? "";
     const kept = before.split("\n").filter((line) => {
       const own = parseLine(line);
       return own.step < step || (own.step === step && !(lookDue && own.kind !== "train"));
@@ -191,6 +196,12 @@ export class StepLines {
     const text = kept.map((line) => `${line}\n`).join("");
     if (text !== before) await writeAtomically(path, (sink) => sink.write(new TextEncoder().encode(text)));
     return new StepLines(path, await open(path, "a"));
+  }
+
+  /** The last step that the file has a line of; 0 without any. */
+  static async lastStep(path: string): Promise<number> {
+    const steps = ((await readIfThere(path)) ?? "").split("\n").map((line) => parseLine(line).step);
+    return steps.reduce((last, step) => (Number.isFinite(step) ? Math.max(last, step) : last), 0);
   }
 
   async append(line: JsonObject & { readonly step: number }): Promise<void> {

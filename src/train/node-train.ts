@@ -37,6 +37,8 @@ export interface TrainEvents {
   readonly onStep?: (step: number, total: number, speed: { readonly tokens: number; readonly images: number }) => void;
   /** Settings that are not those of the checkpoint, and count from here on: "steps 12, now 20". */
   readonly onChanged?: (changes: readonly string[]) => void;
+  /** The run that is gone on with ended before its first checkpoint, and begins again. */
+  readonly onAgain?: () => void;
   /** A picture that cannot be read any more; said of the first MAX_SHOWN. */
   readonly onProblem?: (problem: Problem) => void;
   /** A line of metrics.jsonl. */
@@ -146,6 +148,8 @@ class Journal {
   private pictures: readonly (string | undefined)[] | undefined;
   /** Whose parameters the checkpoint has. */
   private saved: number | undefined;
+  /** Updates that were skipped one after the other, up to the last one. */
+  private skippedInARow = 0;
 
   constructor(
     private readonly o: TrainRun,
@@ -172,7 +176,9 @@ class Journal {
     this.state = { ...this.state, networks: await networkDigests(this.o.networks, config.train) };
     const checkpoint = resume ? await latestCheckpoint(this.checkpoints) : undefined;
     if (checkpoint) await this.load(checkpoint);
+    else if (resume) await this.again();
     await run.writeJson("config.json", this.o.json); // what is refused changes nothing
+    await run.clean();
     await mkdir(this.checkpoints, { recursive: true });
     if (resume) {
       await mendExport(this.best);
@@ -190,6 +196,19 @@ class Journal {
     if (allowed.length > 0) onChanged?.(allowed);
     this.state = { ...before, settings: this.state.settings };
     this.saved = before.step;
+  }
+
+  /** @throws ClipCapError `not-found` where the run has come so far that it has lost a checkpoint */
+  private async again(): Promise<void> {
+    const { run, config, onAgain } = this.o;
+    const last = await StepLines.lastStep(run.file("metrics.jsonl"));
+    if (last > Math.min(this.lookEvery, config.checkpointEvery || Number.POSITIVE_INFINITY)) {
+      throw new ClipCapError(
+        "not-found",
+        `${run.path} has no checkpoint, though it came to step ${last}; put checkpoints/step-N back, or start a new run in another folder`,
+      );
+    }
+    if (last > 0) onAgain?.();
   }
 
   /** One update is always under way while the one before is looked at, but at a boundary, where everything waits. */
@@ -227,9 +246,12 @@ class Journal {
     return this.o.signal.aborted ? "stopped" : undefined;
   }
 
+  private get lookEvery(): number {
+    return this.o.config.evaluate.every || this.training.order.stepsPerEpoch;
+  }
+
   private isLook(step: number): boolean {
-    const every = this.o.config.evaluate.every || this.training.order.stepsPerEpoch;
-    return step % every === 0;
+    return step % this.lookEvery === 0;
   }
 
   private isCheckpoint(step: number): boolean {
@@ -244,11 +266,14 @@ class Journal {
     const seconds = (performance.now() - this.speed.at) / 1000;
     this.speed = { at: performance.now(), tokens: tokens / seconds, images: images / seconds };
     o.onStep?.(step, training.totalSteps, this.speed);
+    this.skippedInARow = r.skippedInARow;
     if (r.skippedInARow > o.config.maxSkipped) {
+      const from =
+        this.saved === undefined ? "start anew" : `resume from step-${this.saved}, the last checkpoint before`;
       throw new ClipCapError(
         "bad-input",
         `${r.skippedInARow} updates in a row had a loss or gradient that is not finite, the last of them step ${step}; ` +
-          "lower the learning rate, or set optimizer max_norm, and resume from the last checkpoint",
+          `lower the learning rate, or set optimizer max_norm, in config.json, and ${from}`,
       );
     }
     if (step % this.lineEvery !== 0 && step !== training.totalSteps) return;
@@ -343,8 +368,12 @@ class Journal {
     });
   }
 
-  /** What is written of the steps before is on the disk first: a checkpoint never stands without its lines. */
+  /**
+   * What is written of the steps before is on the disk first: a checkpoint never stands without its lines. While updates
+   * are skipped, the checkpoint before stays: the parameters may be such that every one is from now on.
+   */
   private async checkpoint(): Promise<void> {
+    if (this.skippedInARow > 0) return;
     await this.metrics!.sync();
     await this.samples!.sync();
     const { store } = this.training.model;

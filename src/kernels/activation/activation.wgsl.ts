@@ -19,6 +19,8 @@ export const ACTIVATIONS: Readonly<Record<ActivationKind, number>> = {
  *
  * - 0.5 x (1 + tanh y) is x / (1 + exp(-2y)): one exp, and no cancellation for negative x.
  * - tanh below 0.3 is its series (relative error 1e-8); 1 - 2 / (1 + exp(2x)) would lose half its digits there.
+ * - NaN stays NaN, or training would not see it: relu, and tanh with its clamped argument, tell it by its bits, since a
+ *   comparison may be compiled as if there were none. Elsewhere the unclamped x is a factor.
  * - erfc(z) = t P(t) exp(-z^2) with t = 1 / (1 + 0.38 z); P fitted on [0, 9], relative error 4e-8.
  */
 export const ACTIVATION_WGSL = /* wgsl */ `
@@ -26,7 +28,8 @@ fn tanh4(x: vec4f) -> vec4f {
   let s = x * x;
   let near = x * (1.0 + s * (-0.33333333 + s * (0.13333333 + s * (-0.05396825 + s * 0.021869489))));
   let far = 1.0 - 2.0 / (1.0 + exp(2.0 * clamp(x, vec4f(-10.0), vec4f(10.0))));
-  return select(far, near, s < vec4f(0.09));
+  let beyond = (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) - vec4u(0x3e99999au); // 0.3; NaN lies above infinity
+  return select(near, far, beyond <= vec4u(0x7f800000u - 0x3e99999au));
 }
 
 // 1 - Phi(|x|), Phi being the normal distribution
@@ -51,7 +54,8 @@ fn activate4(kind: u32, x: vec4f) -> vec4f {
       return x / (1.0 + exp(-1.5957691 * (a + 0.044715 * a * a * a)));
     }
     case 2u: { return x / (1.0 + exp(clamp(-1.702 * x, vec4f(-80.0), vec4f(80.0)))); }
-    case 3u: { return max(x, vec4f(0.0)); }
+    // from -0 to -infinity
+    case 3u: { return select(x, vec4f(0.0), bitcast<vec4u>(x) - vec4u(0x80000000u) <= vec4u(0x7f800000u)); }
     case 4u: { return tanh4(x); }
     case 5u: { return gelu4(x); }
     default: { return x; }

@@ -46,12 +46,24 @@ describe("RunFolder", () => {
     expect(await readdir(path)).toEqual(["config.json"]);
   });
 
-  it("goes over from a process that was killed, with what that left half-written", async () => {
+  it("goes over from a process that was killed, and can remove what that left half-written, and no other run did", async () => {
     const path = await locked("killed", JSON.stringify({ pid: GONE, host: hostname() }));
-    await mkdir(join(path, "samples"));
-    for (const name of ["config.json", "samples/0.png"]) await writeFile(join(path, `${name}.4711-0badcafe.tmp`), "{");
+    for (const name of ["samples", "checkpoints/step-2", "other"]) await mkdir(join(path, name), { recursive: true });
+    const ending = "4711-0badcafe.tmp";
+    for (const name of ["config.json", "samples/0.png", "checkpoints/step-2/state.json", "other/config.json"])
+      await writeFile(join(path, `${name}.${ending}`), "{");
+    const before = (await readdir(path, { recursive: true })).sort();
     const run = await RunFolder.take(path);
-    expect((await readdir(path, { recursive: true })).sort()).toEqual(["lock", "samples"]);
+    expect((await readdir(path, { recursive: true })).sort()).toEqual(before);
+    await run.clean();
+    expect((await readdir(path, { recursive: true })).sort()).toEqual([
+      "checkpoints",
+      "checkpoints/step-2",
+      "lock",
+      "other",
+      `other/config.json.${ending}`,
+      "samples",
+    ]);
     expect(JSON.parse(await readFile(join(path, "lock"), "utf8")).pid).toBe(process.pid);
     run.release();
   });
@@ -91,6 +103,17 @@ describe("RunFolder", () => {
     }
   });
 
+  it("is taken where the lock names no process, and not where the name is a file's", async () => {
+    for (const pid of [0, -1]) {
+      const path = await locked(`pid${pid}`, JSON.stringify({ pid, host: hostname() }));
+      await utimes(join(path, "lock"), 1, 1);
+      (await RunFolder.take(path)).release();
+    }
+    const file = join(folder, "file");
+    await writeFile(file, "");
+    await expect(RunFolder.take(file)).rejects.toThrow(`${file} is a file; name a folder for the run`);
+  });
+
   it("a lock without a process is one that is being written, unless it is old", async () => {
     const path = await locked("written", "");
     await expect(RunFolder.take(path)).rejects.toThrow("another process trains in it");
@@ -101,8 +124,10 @@ describe("RunFolder", () => {
 
 it("StepLines drops the lines after a step, and one cut short", async () => {
   const path = join(folder, "metrics.jsonl");
+  expect(await StepLines.lastStep(path)).toBe(0);
   const line = (step: number) => `{"step":${step}}`;
   await writeFile(path, `${line(1)}\n${line(2)}\n${line(3)}\n{"step":4,"lo`);
+  expect(await StepLines.lastStep(path)).toBe(3);
   const lines = await StepLines.open(path, 2);
   await lines.append({ step: 3, again: true });
   await lines.close();

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
@@ -98,15 +98,27 @@ export function withConfigOptions(command: Command, numeric: (flag: string) => (
 
 /** The file's configuration with what the flags say, and its checked form. @throws ClipCapError `bad-usage`, `not-found` */
 export async function configFrom(flags: ConfigFlags): Promise<{ json: JsonObject; config: TrainConfig }> {
-  const name = flags.config ?? (flags.data === SCENES ? SCENES : undefined);
-  const base = name === undefined ? {} : await readConfig(name);
+  const base = await baseOf(flags);
   const json = merge(merge(base, flags.compat ? COMPAT : {}), fromFlags(flags, base));
+  const { data = {} } = json;
+  if (isObject(data) && data.source == null)
+    throw new ClipCapError("bad-usage", `--data is missing; name a file or folder of captions, or "${SCENES}"`);
   return { json, config: parseTrainConfig(json, flags.config ?? "the configuration") };
 }
 
-async function readConfig(name: string): Promise<JsonObject> {
-  const recipe = /^[\w-]+$/.test(name) ? fileURLToPath(new URL(`${name}.json`, RECIPES)) : undefined;
-  const path = !existsSync(name) && recipe && existsSync(recipe) ? recipe : name;
+/** What --config names: a file, or else a recipe, even where the run's folder is called like it. */
+async function baseOf({ config, data }: ConfigFlags): Promise<JsonObject> {
+  if (config === undefined) return data === SCENES ? readConfig(recipePath(SCENES)) : {};
+  const isFile = statSync(config, { throwIfNoEntry: false })?.isFile();
+  const recipe = /^[\w-]+$/.test(config) ? recipePath(config) : undefined;
+  return readConfig(!isFile && recipe && existsSync(recipe) ? recipe : config);
+}
+
+function recipePath(name: string): string {
+  return fileURLToPath(new URL(`${name}.json`, RECIPES));
+}
+
+async function readConfig(path: string): Promise<JsonObject> {
   const text = await readFile(path, "utf8").catch((cause) => {
     throw fileError(path, cause);
   });
@@ -115,7 +127,7 @@ async function readConfig(name: string): Promise<JsonObject> {
 
 /** The original's habits (docs/facts.md 3). */
 const COMPAT: JsonObject = {
-  optimizer: { type: "hf2021", max_norm: null },
+  optimizer: { type: "hf2021", betas: null, eps: null, weight_decay: null, max_norm: null },
   schedule: { type: "linear", lr: 2e-5, warmup_steps: 5000, warmup_fraction: null, final: null },
   data: {
     normalise: false,
@@ -123,19 +135,21 @@ const COMPAT: JsonObject = {
     end_token: false,
     ignored_id: 0,
     f16_embeddings: true,
-    captions: "each",
+    captions: null, // each, but where CLIP learns from the contrastive loss, which the original has not
   },
+  augment: null,
   pool: 1,
 };
 
 function fromFlags(f: ConfigFlags, base: JsonObject): JsonObject {
   const { model = "networks" in base ? undefined : DEFAULT_MODEL } = f;
-  const train = [...(f.trainClip ? ["clip"] : []), "mapper", ...(f.finetuneGpt2 ? ["gpt2"] : [])];
+  const { train = ["mapper"] } = base; // of another kind it is refused later
+  const also = [...(f.trainClip ? ["clip"] : []), ...(f.finetuneGpt2 ? ["gpt2"] : [])];
   return defined({
     data: defined({ source: f.data, images: f.images, format: f.format, raw_orientation: f.rawOrientation }),
     networks: defined({ clip: f.clip ?? model, gpt2: f.gpt2 ?? model }),
     mapper: defined({ type: f.mapper, prefix_length: f.prefixLength, clip_length: f.clipLength, num_layers: f.layers }),
-    train: f.trainClip || f.finetuneGpt2 ? train : undefined,
+    train: also.length > 0 && Array.isArray(train) ? [...new Set([...train, ...also])] : undefined,
     loss: f.trainClip && !("loss" in base) ? { contrastive: 0.5 } : undefined,
     normalize_prefix: f.normalizePrefix,
     // One of the two replaces the other of the file.

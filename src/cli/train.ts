@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { MAX_KEPT, MAX_SHOWN, type Problem } from "../data/captions/problems.js";
 import type { Device } from "../runtime/device.js";
@@ -108,7 +108,20 @@ async function resumedConfig({ out }: TrainFlags): Promise<{ json: JsonObject; c
     throw fileError(file, cause);
   });
   const json = parseJsonObject(file, text);
-  return { json, config: parseTrainConfig(json, file) };
+  const config = parseTrainConfig(json, file);
+  checkThere(config.data, file);
+  return { json, config };
+}
+
+/** Paths in config.json stay as they were given: a run and its data can be moved together, and no path of a machine is kept. */
+function checkThere({ source, images }: TrainConfig["data"], file: string): void {
+  const missing = [source, images].find((path) => path !== undefined && path !== SCENES && !existsSync(path));
+  if (missing === undefined) return;
+  const advice = isAbsolute(missing) ? "" : `resume in the folder that the run was started in, or `;
+  throw new ClipCapError(
+    "not-found",
+    `${resolve(missing)}, the data of ${file}, does not exist; ${advice}change the path there`,
+  );
 }
 
 /** What would be overwritten. */

@@ -92,7 +92,8 @@ export function packBatch(texts: readonly Text[], images: number, input: Float32
 
 /** The longest length, rounded up to a multiple of TOKEN_STEP where `most` allows. */
 function roundedLength(lengths: readonly number[], most: number): number {
-  return Math.min(most, TOKEN_STEP * Math.ceil(Math.max(...lengths) / TOKEN_STEP));
+  const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
+  return Math.min(most, TOKEN_STEP * Math.ceil(longest / TOKEN_STEP));
 }
 
 /** Rows of T ids, filled up with 0: causal attention keeps what stands behind a text from it. */

@@ -280,7 +280,8 @@ function augmentation(f: Fields, train: readonly PartName[]): Augmentation | und
 
 function range(f: Fields, key: string, fallback: [number, number], min: number, max: number): [number, number] {
   const value = f.values[key] ?? fallback;
-  const fits = Array.isArray(value) && value.length === 2 && value.every((x) => x >= min && x <= max);
+  const fits =
+    Array.isArray(value) && value.length === 2 && value.every((x) => Number.isFinite(x) && x >= min && x <= max);
   if (!fits || value[0] > value[1]) throw f.error(key, `two numbers from ${min} to ${max}, the smaller first`);
   return [value[0], value[1]];
 }
@@ -312,7 +313,7 @@ function optimizer(f: Fields): TrainConfig["optimizer"] {
 
 function betas(o: Fields, fallback: readonly [number, number]): readonly [number, number] {
   const value = o.values.betas ?? fallback;
-  const fits = Array.isArray(value) && value.length === 2 && value.every((b) => b >= 0 && b < 1);
+  const fits = Array.isArray(value) && value.length === 2 && value.every((b) => Number.isFinite(b) && b >= 0 && b < 1);
   if (!fits) throw o.error("betas", "two numbers from 0 to below 1");
   return [value[0], value[1]];
 }

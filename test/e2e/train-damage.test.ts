@@ -5,7 +5,7 @@ import { beforeAll, expect, it } from "vitest";
 import { writeSafetensors } from "../../src/weights/node-safetensors.js";
 import { openSafetensors } from "../../src/weights/safetensors.js";
 import { memorySource } from "../../src/weights/source.js";
-import { clipcap, temporaryFolder } from "./cli.js";
+import { clipcap, ROOT, temporaryFolder } from "./cli.js";
 import { runLines, tinyFrozen, writeJson } from "./tiny-run.js";
 
 const folder = await temporaryFolder();
@@ -118,6 +118,25 @@ it("a checkpoint that is not whole is named, with what to do", async () => {
     expect(ran.exitCode).toBe(1);
     await rm(join(run, "checkpoints/step-14"), { recursive: true });
   }
+});
+
+it("state.json that is nested without end is refused in a sentence", async () => {
+  const run = await copy("deep");
+  await writeFile(join(run, STATE), `{"settings":{"seed":${"[".repeat(200_000)}${"]".repeat(200_000)}}}`);
+  const ran = await resume(run);
+  expect(ran.stderr).toContain("state.json is nested more than 100 deep.");
+  expect(ran.exitCode).toBe(1);
+});
+
+it("data that is not where config.json says is named with the place that was looked at", async () => {
+  const run = await copy("moved");
+  await editJson(join(run, "config.json"), { data: { source: "pics/c.jsonl" } });
+  const ran = await resume(run);
+  expect(ran.stderr).toContain(
+    `${join(ROOT, "pics/c.jsonl")}, the data of ${join(run, "config.json")}, does not exist; ` +
+      "resume in the folder that the run was started in, or change the path there",
+  );
+  expect(ran.exitCode).toBe(1);
 });
 
 it("a refused command changes nothing, and a run cleans up after itself alone", async () => {

@@ -47,13 +47,14 @@ describe("wrong usage: one sentence, exit code 2, and no folder is left", () => 
     ],
     [["--out", "RUN", "--resume"], "has no config.json, so there is nothing to resume; leave --resume out to start"],
     [["--out", "RUN", "--resume", "--lr", "1"], "leave --lr out, or edit config.json in --out"],
-    [["--out", "RUN"], 'data: "source" must be a file or folder of captions, or "scenes", not missing.'],
+    [["--out", "RUN"], '--data is missing; name a file or folder of captions, or "scenes"'],
+    [["--data", "scenes", "--out", "FILE"], "is a file; name a folder for the run"],
     [["--config", "CONFIG", "--out", "RUN"], '"optimiser" must be left out: there is no such setting'],
     [[...data, "--out", "RUN", "--batch", "8", "--micro-batch", "3"], "must be a divisor of the batch of 8, not 3."],
   ])("%j", async (args, message) => {
     const run = newRun();
     const config = await writeJson(`${run}.json`, { ...tinyConfig(), optimiser: {} });
-    const names: Readonly<Record<string, string>> = { RUN: run, CONFIG: config };
+    const names: Readonly<Record<string, string>> = { RUN: run, CONFIG: config, FILE: config };
     const ran = await clipcap(["train", ...args.map((arg) => names[arg] ?? arg)]);
     expect(ran.stderr).toContain(message);
     expect(ran.stderr.trimEnd().split("\n")).toHaveLength(1);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { countLabels, packBatch, type Text } from "../../../src/train/batch.js";
+import { countLabels, packBatch, shapeOf, type Text } from "../../../src/train/batch.js";
 
 const K = 3;
 const options = { prefixLength: K, maxTokens: 10, maxTextTokens: 16, weight: 0.25 };
@@ -36,6 +36,11 @@ it("a length is rounded up no further than the positions reach", () => {
     labels: 9,
     textTokens: 0,
   });
+});
+
+it("a batch may have more texts than a call has arguments", () => {
+  const many = new Array<Text>(200_000).fill(texts[0]!);
+  expect(shapeOf(many, many.length, options)).toMatchObject({ batch: 200_000, tokens: 8, textTokens: 4 });
 });
 
 it("several captions of a picture: all labelled, the first ones go to CLIP", () => {

@@ -1,14 +1,22 @@
-import { ClipCapError, type ErrorCode } from "../runtime/errors.js";
+import { ClipCapError, type ErrorCode, shown } from "../runtime/errors.js";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** Levels of lists and objects: what is read has some ten at most, and what walks it is recursive. */
+const MAX_DEPTH = 100;
 
 /** Parses a JSON object; throws "bad-weights" naming the file. */
 export function parseJsonObject(file: string, text: string): JsonObject {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(text.replace(/^\uFEFF/, "")); // what editors on Windows begin a file with
   } catch (cause) {
     throw new ClipCapError("bad-weights", `${file} is not valid JSON (${(cause as Error).message}).`, { cause });
+  }
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_DEPTH) throw new ClipCapError("bad-weights", `${file} is nested more than ${MAX_DEPTH} deep.`);
+    level = level.flatMap((one) => (typeof one === "object" && one !== null ? Object.values(one) : []));
   }
   return asObject(file, value);
 }
@@ -16,7 +24,7 @@ export function parseJsonObject(file: string, text: string): JsonObject {
 /** `value` as an object, or "bad-weights". */
 export function asObject(where: string, value: unknown, code: ErrorCode = "bad-weights"): JsonObject {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new ClipCapError(code, `${where} must be a JSON object, not ${show(value)}.`);
+    throw new ClipCapError(code, `${where} must be a JSON object, not ${shown(value)}.`);
   }
   return value as JsonObject;
 }
@@ -69,7 +77,7 @@ export class Fields {
   }
 
   error(key: string, expected: string): ClipCapError {
-    return new ClipCapError(this.code, `${this.where}: "${key}" must be ${expected}, not ${show(this.values[key])}.`);
+    return new ClipCapError(this.code, `${this.where}: "${key}" must be ${expected}, not ${shown(this.values[key])}.`);
   }
 
   #number(key: string, fallback: number | undefined, expected: string, fits: (value: number) => boolean): number {
@@ -77,10 +85,4 @@ export class Fields {
     if (typeof value !== "number" || !fits(value)) throw this.error(key, expected);
     return value;
   }
-}
-
-/** A value in an error message, cut short: files are hostile. */
-function show(value: unknown): string {
-  const text = value === undefined ? "missing" : JSON.stringify(value);
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }

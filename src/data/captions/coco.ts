@@ -1,5 +1,6 @@
+import { shown } from "../../runtime/errors.js";
 import { readSplit } from "./json-lines.js";
-import { type ProblemLog, shown } from "./problems.js";
+import type { ProblemLog } from "./problems.js";
 import type { CaptionRow } from "./rows.js";
 
 /** JSON documents that are read whole: captions_*.json of COCO, the original's list, and Karpathy's splits. */

@@ -1,6 +1,7 @@
+import { shown } from "../../runtime/errors.js";
 import type { Split } from "./dataset.js";
 import type { TextLine } from "./lines.js";
-import { type ProblemLog, shown } from "./problems.js";
+import type { ProblemLog } from "./problems.js";
 import type { CaptionRow } from "./rows.js";
 
 /** Names that data sets give their splits. */

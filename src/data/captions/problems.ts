@@ -24,8 +24,6 @@ export interface Problems {
 export const MAX_KEPT = 10_000;
 /** Enough to see what is wrong. */
 export const MAX_SHOWN = 20;
-/** Values in messages are cut: files are hostile. */
-const MAX_VALUE = 60;
 
 /** Where something stands in a file: its line, or a word such as "annotations[3]". */
 export type Where = number | string;
@@ -59,11 +57,4 @@ export function problemSummary({ counts }: Problems): string {
   ] as const;
   const said = parts.filter(([n]) => n > 0).map(([n, one, many]) => `${n} ${n === 1 ? one : many}`);
   return said.length < 2 ? said.join() : `${said.slice(0, -1).join(", ")} and ${said.at(-1)}`;
-}
-
-/** A value from outside in a message, cut short; of lists and objects, which may be nested without end, the kind. */
-export function shown(value: unknown): string {
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "a list" : "an object";
-  const text = value === undefined ? "missing" : JSON.stringify(value);
-  return text.length > MAX_VALUE ? `${text.slice(0, MAX_VALUE)}…` : text;
 }

@@ -1,7 +1,7 @@
-import { ClipCapError } from "../../runtime/errors.js";
+import { ClipCapError, shown } from "../../runtime/errors.js";
 import type { CaptionedImage, Picture, Split } from "./dataset.js";
 import { type NormaliseOptions, normaliseCaption } from "./normalise.js";
-import { type ProblemKind, type ProblemLog, problemSummary, shown, type Where } from "./problems.js";
+import { type ProblemKind, type ProblemLog, problemSummary, type Where } from "./problems.js";
 
 /** What readers make of one row, entry or sample: some captions of one image. */
 export interface CaptionRow {

@@ -1,7 +1,8 @@
+import { shown } from "../../runtime/errors.js";
 // Flickr30k and Flickr8k: token files, and the tables that went round later.
 import { readSplit } from "./json-lines.js";
 import type { TextLine } from "./lines.js";
-import { type ProblemLog, shown } from "./problems.js";
+import type { ProblemLog } from "./problems.js";
 import type { CaptionRow } from "./rows.js";
 
 const TOKEN_LINE = /^([^\t]+?)(?:#\d+)?\t(.*)$/;

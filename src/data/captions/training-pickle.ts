@@ -1,11 +1,11 @@
 // The original's training data, what its parse_coco.py writes: {"clip_embedding": tensor [N, width], "captions": [{image_id,
 // id, caption, clip_embedding: row}]}, plain pickle. There is one row per caption, so images occur five times.
-import { ClipCapError } from "../../runtime/errors.js";
+import { ClipCapError, shown } from "../../runtime/errors.js";
 import { f16ToF32 } from "../../weights/float.js";
 import { type PickleValue, readPickle } from "../../weights/pickle.js";
 import { isPickledTensor, type PickledTensor, pickledTensorGlobals } from "../../weights/torch-pickled.js";
 import { placesOfNumber } from "./coco.js";
-import { type ProblemLog, shown } from "./problems.js";
+import type { ProblemLog } from "./problems.js";
 import type { CaptionRow } from "./rows.js";
 
 /** COCO's 566,747 captions take 8 million instructions and 1.2 million objects; Conceptual Captions has 3.3 million. */

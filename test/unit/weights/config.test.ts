@@ -98,7 +98,10 @@ describe("parseGpt2Config", () => {
 
   it("names files that are no JSON objects, and cuts hostile values short", () => {
     expect(() => parseJsonObject("gpt2/config.json", "{")).toThrow(/gpt2\/config.json is not valid JSON/);
-    expect(() => parseJsonObject("x.json", "[1]")).toThrow(/x.json must be a JSON object, not \[1\]/);
+    expect(() => parseJsonObject("x.json", "[1]")).toThrow(/x.json must be a JSON object, not a list/);
+    expect(() => parseJsonObject("x.json", `{"a":${"[".repeat(101)}${"]".repeat(101)}}`)).toThrow(
+      "x.json is nested more than 100 deep.",
+    );
     expect(() => parseGpt2Config({ n_head: "9".repeat(10_000) })).toThrow(/not "9{59}…\.$/);
   });
 });

@@ -8,6 +8,7 @@ import { openSafetensors } from "../weights/safetensors.js";
 import type { TrainConfig } from "./config.js";
 import { PARTS } from "./model.js";
 import type { NetworkDigests } from "./node-network-digests.js";
+import { changedPictures, type PictureDigests } from "./node-picture-digests.js";
 import type { Parameter, ParameterKind, ParameterStore } from "./parameters.js";
 import { changedSettings, type Settings } from "./settings.js";
 
@@ -23,6 +24,7 @@ export interface TrainState {
   readonly lookDue: boolean;
   /** Names the data: its pictures and captions, in order. */
   readonly data: string;
+  readonly pictures: PictureDigests;
   /** Names the parts of the networks that do not change while they learn. */
   readonly networks: NetworkDigests;
   /** What the run is trained with: config.json can be edited. */
@@ -112,7 +114,7 @@ export async function loadCheckpoint(
   path: string,
   store: ParameterStore,
   config: TrainConfig,
-  { data, networks }: Pick<TrainState, "data" | "networks">,
+  { data, pictures, networks }: Pick<TrainState, "data" | "pictures" | "networks">,
 ): Promise<TrainState> {
   const file = join(path, STATE);
   const text = await readFile(file).catch((cause: NodeJS.ErrnoException) => {
@@ -140,6 +142,13 @@ export async function loadCheckpoint(
     throw new ClipCapError(
       "bad-weights",
       `${path} was trained on other data; resume with the pictures and captions of its config.json, or start a new run`,
+    );
+  }
+  const changed = changedPictures(state.pictures, pictures);
+  if (changed > 0) {
+    throw new ClipCapError(
+      "bad-weights",
+      `${path} was trained on other pictures: ${changed} of ${pictures.length} that were compared show something else now; put them back, or start a new run`,
     );
   }
   checkNetworks(path, state.networks, networks);
@@ -214,6 +223,9 @@ function parseState(
   const skips = json.skips;
   const fits = Array.isArray(skips) && skips.length === 2 && skips.every((n) => Number.isInteger(n) && n >= 0);
   if (!fits) throw f.error("skips", "two whole numbers");
+  const { pictures = [] } = json; // older ones have none
+  if (!Array.isArray(pictures) || !pictures.every((digest) => digest === null || typeof digest === "string"))
+    throw f.error("pictures", "a list of texts");
   return {
     state: {
       step: f.int("step", undefined, 0, Number.MAX_SAFE_INTEGER),
@@ -224,6 +236,7 @@ function parseState(
       looks: f.int("looks", undefined, 0),
       lookDue: f.bool("lookDue", false),
       data: f.text("data") ?? "",
+      pictures,
       networks: {
         clip: networks.text("clip") ?? "",
         gpt2: networks.text("gpt2") ?? "",

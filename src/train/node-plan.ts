@@ -7,7 +7,7 @@ import { PARTS, type PartName } from "./model.js";
 import type { TrainingData } from "./node-data.js";
 import { Encoder } from "./node-embed.js";
 import type { Networks } from "./node-networks.js";
-import { trainingParts } from "./node-train.js";
+import { trainingParts } from "./node-parts.js";
 import { Training } from "./training.js";
 
 /** What a run will take, known before it begins. */

@@ -1,15 +1,12 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { CaptionedImage } from "../data/captions/dataset.js";
 import { MAX_KEPT, MAX_SHOWN, type Problem } from "../data/captions/problems.js";
 import { evaluate } from "../metrics/evaluate.js";
-import { usualStops } from "../models/options.js";
 import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 import { type Phase, untraced } from "../runtime/trace.js";
 import type { JsonObject } from "../weights/json-fields.js";
 import type { TrainConfig } from "./config.js";
-import { type ImageInput, pixelInput } from "./images.js";
 import {
   latestCheckpoint,
   loadCheckpoint,
@@ -18,16 +15,18 @@ import {
   saveState,
   type TrainState,
 } from "./node-checkpoint.js";
-import { type TrainingData, tokenize } from "./node-data.js";
+import type { TrainingData } from "./node-data.js";
 import { exportModel, mendExport } from "./node-export.js";
 import { networkDigests } from "./node-network-digests.js";
 import type { Networks } from "./node-networks.js";
+import { type EmbeddedPictures, trainingParts } from "./node-parts.js";
+import { pictureDigests } from "./node-picture-digests.js";
 import { noteData, noteProblem } from "./node-run-data.js";
 import { type RunFolder, StepLines } from "./node-run-folder.js";
 import { writeThumbnails } from "./node-samples.js";
-import { addUnreadable, type Unreadable } from "./pictures.js";
+import { addUnreadable } from "./pictures.js";
 import { changedSettings, settingsOf } from "./settings.js";
-import { type DevLosses, Training, type TrainingParts, type Underway } from "./training.js";
+import { type DevLosses, Training, type Underway } from "./training.js";
 
 /** What a run says while it goes on. */
 export interface TrainEvents {
@@ -52,8 +51,7 @@ export interface TrainRun extends TrainEvents {
   readonly json: JsonObject;
   readonly networks: Networks;
   readonly data: TrainingData;
-  /** Embeddings of the pictures, where CLIP is not trained. */
-  readonly embeddings?: { readonly train: ImageInput; readonly dev: ImageInput };
+  readonly embeddings?: EmbeddedPictures;
   readonly resume: boolean;
   /** Ends the run after the step that is under way; a checkpoint is written. */
   readonly signal: AbortSignal;
@@ -72,38 +70,6 @@ export interface TrainOutcome {
 
 /** Lines of metrics.jsonl in a run; longer runs leave steps out. */
 const MAX_LINES = 5000;
-
-/** The networks and the data as a run takes them; without `inputs` the pictures themselves, which may be `unreadable`. */
-export function trainingParts(
-  config: TrainConfig,
-  networks: Networks,
-  data: TrainingData,
-  inputs: TrainRun["embeddings"],
-  unreadable?: Unreadable,
-): TrainingParts & { readonly cut: number } {
-  const { preprocessing } = networks.clip;
-  const { seed, train } = config;
-  const contrastive = config.loss.contrastive > 0;
-  const set = (images: readonly CaptionedImage[], input: ImageInput | undefined) => {
-    const { texts, cut } = tokenize(images, networks, { endToken: config.data.endToken, contrastive });
-    const pixels = () => pixelInput(images, { preprocessing, augmentation: config.augment, seed, unreadable });
-    return { images, texts, input: input ?? pixels(), cut };
-  };
-  const { clip, mapper, gpt2 } = networks;
-  const trained = (part: TrainConfig["train"][number]) => ({ trained: train.includes(part) });
-  const sets = { train: set(data.train, inputs?.train), dev: set(data.dev, inputs?.dev) };
-  return {
-    config,
-    sources: {
-      ...(train.includes("clip") && { clip: { ...clip, ...trained("clip") } }),
-      mapper: { ...mapper, ...trained("mapper") },
-      gpt2: { ...gpt2, ...trained("gpt2") },
-    },
-    ...sets,
-    stop: usualStops(gpt2.tokenizer, gpt2.config),
-    cut: sets.train.cut + sets.dev.cut,
-  };
-}
 
 /**
  * Trains until the last step, an early stop or the signal, writing metrics, samples, checkpoints and the best model into
@@ -162,6 +128,7 @@ class Journal {
       looks: 0,
       lookDue: false,
       data: o.data.digest,
+      pictures: [],
       networks,
       settings: settingsOf(o.config),
     };
@@ -173,7 +140,8 @@ class Journal {
 
   async start(): Promise<void> {
     const { run, resume, config } = this.o;
-    this.state = { ...this.state, networks: await networkDigests(this.o.networks, config.train) };
+    const networks = await networkDigests(this.o.networks, config.train);
+    this.state = { ...this.state, networks, pictures: await pictureDigests(this.o.data) };
     const checkpoint = resume ? await latestCheckpoint(this.checkpoints) : undefined;
     if (checkpoint) await this.load(checkpoint);
     else if (resume) await this.again();
@@ -194,7 +162,8 @@ class Journal {
     const before = await loadCheckpoint(checkpoint, this.training.model.store, config, this.state);
     const { allowed } = changedSettings(before.settings, config);
     if (allowed.length > 0) onChanged?.(allowed);
-    this.state = { ...before, settings: this.state.settings };
+    const pictures = this.state.pictures.map((digest, i) => before.pictures[i] ?? digest);
+    this.state = { ...before, pictures, settings: this.state.settings };
     this.saved = before.step;
   }
 

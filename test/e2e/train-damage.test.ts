@@ -5,8 +5,8 @@ import { beforeAll, expect, it } from "vitest";
 import { writeSafetensors } from "../../src/weights/node-safetensors.js";
 import { openSafetensors } from "../../src/weights/safetensors.js";
 import { memorySource } from "../../src/weights/source.js";
-import { clipcap, ROOT, temporaryFolder } from "./cli.js";
-import { runLines, tinyFrozen, writeJson } from "./tiny-run.js";
+import { clipcap, picture, ROOT, temporaryFolder } from "./cli.js";
+import { runLines, tinyConfig, tinyFrozen, writeJson, writePictures } from "./tiny-run.js";
 
 const folder = await temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
@@ -137,6 +137,25 @@ it("data that is not where config.json says is named with the place that was loo
       "resume in the folder that the run was started in, or change the path there",
   );
   expect(ran.exitCode).toBe(1);
+});
+
+it("other pictures of the same names are refused; one that is gone is not another one", async () => {
+  const names = ["a.png", "b.png", "c.png", "d.png"];
+  const source = await writePictures(at("four"), Object.fromEntries(names.map((name) => [name, ["A red ball."]])));
+  const fields = { data: { source, dev: 0 }, steps: 2, evaluate: {}, checkpoint_every: 0 };
+  const run = at("pictures");
+  const config = await writeJson(at("pictures.json"), tinyConfig(fields));
+  expect((await clipcap(["train", "--config", config, "--out", run])).exitCode).toBe(0);
+  await editJson(join(run, "config.json"), { steps: 3 });
+  await picture(at("four/images/c.png"), 200);
+  const ran = await resume(run);
+  expect(ran.stderr).toContain(
+    "step-2 was trained on other pictures: 1 of 4 that were compared show something else now; put them back, or start a new run",
+  );
+  expect(ran.exitCode).toBe(1);
+  await rm(at("four/images/c.png"));
+  const again = await resume(run);
+  expect(again.exitCode, again.stderr).toBe(0);
 });
 
 it("a refused command changes nothing, and a run cleans up after itself alone", async () => {

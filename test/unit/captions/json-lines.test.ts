@@ -42,7 +42,7 @@ test("the stamp changes with the file's time and size; a file that vanished says
   await writeFile(join(root, "a.png"), "longer than before, and no picture at all, as it is read only when decoded");
   expect(await failure(image.decode(), root)).toContain("bad-image: a.png cannot be read as an image");
   await rm(join(root, "a.png"));
-  expect(await failure(image.stamp(), root)).toBe("not-found: a.png does not exist.");
+  expect(await failure(image.stamp(), root)).toBe("not-found: a.png does not exist; check the path.");
 });
 
 test("broken rows, unusable captions and missing images are counted and said with their line", async () => {
@@ -108,7 +108,9 @@ test("nothing usable is an error that says why", async () => {
   expect(await failure(openDataset(join(root, "gone.jsonl")), root)).toBe(
     'bad-input: gone.jsonl gives no image with a caption: 1 image is missing. First: gone.jsonl, line 1: the image "a.png" does not exist.',
   );
-  expect(await failure(openDataset(join(root, "none.jsonl")), root)).toBe("not-found: none.jsonl does not exist.");
+  expect(await failure(openDataset(join(root, "none.jsonl")), root)).toBe(
+    "not-found: none.jsonl does not exist; check the path.",
+  );
   const images = join(root, "nowhere");
   expect(await failure(openDataset(join(root, "gone.jsonl"), { images }), root)).toBe(
     "not-found: nowhere is no folder of images; check the path.",

@@ -4,7 +4,6 @@ import type { RgbImage } from "../data/image/rgb.js";
 import type { Tokenizer } from "../data/tokenizer.js";
 import { readTokenizer } from "../data/tokenizer-folder.js";
 import type { Decoded } from "../kernels/decode/results.js";
-import { l2Normalize } from "../kernels/l2norm/l2norm.js";
 import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 import { Program } from "../runtime/program.js";
@@ -18,8 +17,17 @@ import { checkImageSize, checkTokens } from "./fit.js";
 import { Generator, type GeneratorShape } from "./generate.js";
 import { type Gpt2, loadGpt2 } from "./gpt2.js";
 import { checkEmbeddings, checkImages, stopIfAborted } from "./inputs.js";
-import { loadMapper, type Mapper, mapper } from "./mapper.js";
-import { batchSize, type CaptionOptions, generatorShape, given, imageCount, seedOf, word } from "./options.js";
+import { loadMapper, type Mapper, prefixOf } from "./mapper.js";
+import {
+  batchSize,
+  type CaptionOptions,
+  generatorShape,
+  given,
+  imageCount,
+  seedOf,
+  usualStops,
+  word,
+} from "./options.js";
 import { WEIGHT_DTYPES, type WeightDType, WeightLoader } from "./weights.js";
 
 /** A model folder (docs/facts.md 10): opened, at an address, as files that the user chose, or as files in memory. */
@@ -50,9 +58,6 @@ export interface Caption {
 /** Recorded shapes that are kept; each holds a key/value cache (30 MB for GPT-2 small at beam 5). */
 const KEPT_SHAPES = 2;
 
-/** GPT-2's ids of "." and " ." and its end of text, where a model folder names no stop tokens (docs/facts.md 5). */
-const STOP_TEXTS = [".", " .", "<|endoftext|>"];
-
 /** What captions are made of: pictures, or what CLIP saw in them. */
 type Input =
   | { readonly from: "images"; readonly items: readonly RgbImage[] }
@@ -65,12 +70,6 @@ export interface Networks {
   readonly gpt2: Gpt2;
   /** The mapper was trained on embeddings of length 1. */
   readonly normalizePrefix: boolean;
-}
-
-/** CLIP's embeddings [B, E] -> prefixes [B*K, C]. */
-export function prefixOf(p: Program, networks: Networks, embeds: Tensor): Tensor {
-  const clip = networks.normalizePrefix ? l2Normalize(p, embeds, { label: "clip.normalised" }) : embeds;
-  return mapper(p, networks.mapper, clip).prefix;
 }
 
 interface Recorded {
@@ -253,14 +252,9 @@ export class ClipCap {
       prefixLength: map.config.prefixLength,
       positions: gpt2.config.positions,
       vocab: gpt2.config.vocab,
-      stopTokens: manifest.stopTokens ?? this.usualStops(),
+      stopTokens: manifest.stopTokens ?? usualStops(this.tokenizer, gpt2.config),
       encode: (text) => this.tokenizer.encode(text),
     });
-  }
-
-  private usualStops(): number[] {
-    const ids = STOP_TEXTS.map((text) => this.tokenizer.encode(text)).filter((tokens) => tokens.length === 1);
-    return ids.map(([id]) => id!);
   }
 
   private async decode(

@@ -1,9 +1,18 @@
 import { stat, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { ClipCapError } from "../runtime/errors.js";
-import { type Gpt2Config, type MapperConfig, parseGpt2Config } from "./config.js";
+import { type Gpt2Config, parseGpt2Config } from "./config.js";
 import { type ModelFolder, openTensors, readJson } from "./folder.js";
-import { COMPANIONS, checkFit, type ModelFiles, openClip, openGpt2, openModel, type Part } from "./model-files.js";
+import {
+  COMPANIONS,
+  checkFit,
+  type ModelFiles,
+  manifestJson,
+  openClip,
+  openGpt2,
+  openModel,
+  type Part,
+} from "./model-files.js";
 import { canonicalNames, describeMapper, isMapperName, requireShapes, selectTensors } from "./names.js";
 import { nodeFolder, writeFolderAtomically } from "./node-folder.js";
 import { writeSafetensors } from "./node-safetensors.js";
@@ -134,8 +143,8 @@ async function checkpointToModel(input: string, output: string, options: Convert
       await out.part("clip", clip.weights, clip.folder);
       await out.part("gpt2", gpt2.weights, gpt2.folder);
       await out.weights("mapper.safetensors", selectTensors(tensors, isMapperName));
-      const name = basename(output);
-      await writeJson(out, "clipcap.json", describeModel(name, mapper, options.normalizePrefix ?? false));
+      const description = { name: basename(output) };
+      await writeJson(out, "clipcap.json", manifestJson(description, mapper, options.normalizePrefix ?? false));
     });
   } finally {
     await Promise.all([source.close(), ...folders.map((folder) => folder.close())]);
@@ -149,23 +158,6 @@ async function gpt2Of(tensors: TensorFile, folder: ModelFolder): Promise<Part<Gp
   const shapes = gpt2Shapes(config);
   requireShapes(tensors, shapes);
   return { config, weights: selectTensors(tensors, (name) => shapes.has(name)), folder };
-}
-
-function describeModel(name: string, mapper: MapperConfig, normalizePrefix: boolean) {
-  const transformer =
-    mapper.type === "transformer" ? { clip_length: mapper.clipLength, num_layers: mapper.layers } : {};
-  return {
-    format: 1,
-    name,
-    clip: "clip",
-    gpt2: "gpt2",
-    mapper: {
-      type: mapper.type,
-      prefix_length: mapper.prefixLength,
-      ...transformer,
-      normalize_prefix: normalizePrefix,
-    },
-  };
 }
 
 async function modelToModel(folder: ModelFolder, model: ModelFiles, output: string, options: ConvertOptions) {

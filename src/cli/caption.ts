@@ -3,7 +3,7 @@ import { imageFiles } from "../data/files.js";
 import type { RgbImage } from "../data/image/rgb.js";
 import type { Caption, ClipCap } from "../models/clipcap.js";
 import { batchSize, type CaptionOptions, captionOptions, generatorShape, seedOf } from "../models/options.js";
-import { cropOption, type ImageBatch, type ImageOptions, imageBatches, RAW_ORIENTATION } from "./images.js";
+import { cropOption, type ImageBatch, type ImageOptions, imageBatches, namedFiles, RAW_ORIENTATION } from "./images.js";
 import { type ModelOptions, openModel, withModelOptions } from "./model.js";
 import { collect, numeric, withCommonOptions } from "./options.js";
 import { Screen } from "./screen.js";
@@ -82,17 +82,18 @@ async function caption(args: readonly string[], options: Options): Promise<void>
   const { files, errors } = await imageFiles(args, process.stdin);
   for (const error of errors) screen.complain(error);
   if (files.length === 0) return;
+  const images = namedFiles(files, options);
   const opening = openModel(options, screen, tracing);
   const preprocessing = opening.then(({ model }) => model.preprocessing);
   const complain = (error: unknown) => screen.complain(error);
-  const batches = imageBatches(files, batchSize(how), preprocessing, options, complain, tracing.phase);
+  const batches = imageBatches(images, batchSize(how), preprocessing, options, complain, tracing.phase);
   try {
     const { model } = await opening;
     screen.progress("compiling kernels (the driver keeps them for next time)");
     let done = 0;
     for await (const batch of batches) {
       const work = streams(files, options)
-        ? () => streamOne(model, batch.files[0]!, batch.images[0]!, how, screen)
+        ? () => streamOne(model, batch.names[0]!, batch.images[0]!, how, screen)
         : () => captionBatch(model, batch, how, options, screen);
       await tracing.phase(`caption ${batch.images.length} images`, work);
       done += batch.images.length;
@@ -137,7 +138,7 @@ async function captionBatch(model: ClipCap, batch: ImageBatch, how: CaptionOptio
   const ms = (performance.now() - start) / batch.images.length;
   captions.forEach((list, i) => {
     list.forEach((one, rank) => {
-      const file = batch.files[i]!;
+      const file = batch.names[i]!;
       screen.print(options.json ? jsonLine(file, one, ms, list.length > 1 ? rank + 1 : 0) : `${file}: ${one.text}`);
     });
   });

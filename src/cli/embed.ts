@@ -1,11 +1,12 @@
-import { readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
 import type { Command } from "commander";
+import { type DatasetFormat, FORMATS } from "../data/captions/dataset.js";
+import { openDataset } from "../data/captions/node-open.js";
+import { MAX_SHOWN, problemSummary } from "../data/captions/problems.js";
 import { imageFiles } from "../data/files.js";
 import { ClipCapError } from "../runtime/errors.js";
 import { arrayEntry, writeSafetensors } from "../weights/node-safetensors.js";
-import { checkWritable, fileError } from "../weights/node-source.js";
-import { cropOption, type ImageOptions, imageBatches, RAW_ORIENTATION } from "./images.js";
+import { checkWritable } from "../weights/node-source.js";
+import { cropOption, type ImageOptions, imageBatches, type NamedImage, namedFiles, RAW_ORIENTATION } from "./images.js";
 import { type ModelOptions, openModel, withModelOptions } from "./model.js";
 import { numeric, withCommonOptions } from "./options.js";
 import { Screen } from "./screen.js";
@@ -15,6 +16,7 @@ type Options = ModelOptions &
   ImageOptions & {
     readonly data?: string;
     readonly images?: string;
+    readonly format?: DatasetFormat;
     readonly out?: string;
     readonly normalize?: boolean;
     readonly batch: number;
@@ -29,7 +31,8 @@ Examples:
   clipcap embed --data captions.jsonl --images photos/ --out photos.safetensors
 
 The file holds "embeddings", F32 [images, width], and in its metadata "files", the JSON list of their names in the same
-order. The names are those that were given: paths of arguments, or the "file" fields of --data.`;
+order. The names are those that were given: paths of arguments, or the ids that --data has for its images. It takes the
+data sets that clipcap eval and train do, and images without a caption too.`;
 
 export function addEmbed(program: Command): void {
   const command = program
@@ -41,8 +44,9 @@ export function addEmbed(program: Command): void {
       "JPEG, PNG, WebP, GIF, AVIF, TIFF or SVG files, folders, patterns, or - for a list of paths",
     )
     .optionsGroup("Images:")
-    .option("--data <file>", 'JSON lines that name images in "file"')
-    .option("--images <dir>", "folder of the images that --data names")
+    .option("--data <file|dir>", "a data set: COCO, Karpathy, Flickr, CSV, JSON lines, WebDataset …")
+    .option("--images <dir>", "folder of the images that --data names (default: images beside the data)")
+    .addOption(program.createOption("--format <name>", "of --data, where it is not recognised").choices(FORMATS))
     .option("--batch <n>", "images at once", numeric("--batch"), 8)
     .addOption(cropOption(program))
     .option(...RAW_ORIENTATION)
@@ -54,12 +58,6 @@ export function addEmbed(program: Command): void {
   withCommonOptions(withModelOptions(command));
 }
 
-/** Where an image is, and what it is called in the result. */
-interface Source {
-  readonly name: string;
-  readonly path: string;
-}
-
 async function embed(args: readonly string[], options: Options): Promise<void> {
   const { batch, out } = options;
   if (!Number.isInteger(batch) || batch < 1 || batch > MAX_BATCH) {
@@ -67,26 +65,25 @@ async function embed(args: readonly string[], options: Options): Promise<void> {
   }
   if (out !== undefined) await checkWritable(out);
   const screen = new Screen(options);
-  const sources = await findSources(args, options, screen);
-  if (sources.length === 0) return;
-  const names = new Map(sources.map(({ name, path }) => [path, name]));
+  const found = await findImages(args, options, screen);
+  if (found.length === 0) return;
   const opening = openModel(options, screen);
   const preprocessing = opening.then(({ model }) => model.preprocessing);
   const complain = (error: unknown) => screen.complain(error);
-  const batches = imageBatches([...names.keys()], batch, preprocessing, options, complain);
+  const batches = imageBatches(found, batch, preprocessing, options, complain);
   const done: { name: string; vector: Float32Array }[] = [];
   try {
     const { model } = await opening;
     screen.progress("compiling kernels (the driver keeps them for next time)");
-    for await (const { files, images } of batches) {
+    for await (const { names, images } of batches) {
       const vectors = await model.embed(images, { ...options, signal: stopSignal });
       vectors.forEach((raw, i) => {
         const vector = options.normalize ? unit(raw) : raw;
-        const name = names.get(files[i]!)!;
+        const name = names[i]!;
         if (out !== undefined) done.push({ name, vector });
         else screen.print(JSON.stringify({ file: name, embedding: [...vector] }));
       });
-      screen.progress("embedding", done.length, out === undefined ? 0 : names.size);
+      screen.progress("embedding", done.length, out === undefined ? 0 : found.length);
     }
     if (out !== undefined && done.length > 0) await save(out, done, options, screen);
   } finally {
@@ -98,51 +95,24 @@ async function embed(args: readonly string[], options: Options): Promise<void> {
   }
 }
 
-async function findSources(args: readonly string[], { data, images }: Options, screen: Screen): Promise<Source[]> {
+async function findImages(args: readonly string[], options: Options, screen: Screen): Promise<readonly NamedImage[]> {
+  const { data, images, format, rawOrientation } = options;
   if (data === undefined) {
     if (images !== undefined)
       throw new ClipCapError("bad-usage", "--images goes with --data; give images as arguments");
+    if (format !== undefined) throw new ClipCapError("bad-usage", "--format goes with --data; leave it out");
     if (args.length === 0)
       throw new ClipCapError("bad-usage", "there is nothing to embed; give images, or --data FILE");
     const { files, errors } = await imageFiles(args, process.stdin);
     for (const error of errors) screen.complain(error);
-    return files.map((path) => ({ name: path, path }));
+    return namedFiles([...new Set(files)], options);
   }
   if (args.length > 0) throw new ClipCapError("bad-usage", "give images or --data, not both");
-  if (images === undefined) throw new ClipCapError("bad-usage", "--data needs --images, the folder of its images");
-  const text = await readFile(data, "utf8").catch((cause) => {
-    throw fileError(data, cause);
-  });
-  // Said once, and not for each of thousands of images.
-  if (!(await stat(images).catch(() => undefined))?.isDirectory()) {
-    throw new ClipCapError("not-found", `--images is ${images}, which is no folder; check the path`);
-  }
-  return fileFields(data, text).map((name) => ({ name, path: join(images, name) }));
-}
-
-/** The "file" of every line, each once. */
-function fileFields(data: string, text: string): string[] {
-  const names = new Set<string>();
-  for (const [i, line] of text.split("\n").entries()) {
-    if (line.trim() === "") continue;
-    const name = fileField(line);
-    // A list from elsewhere must not reach files outside the folder of images.
-    if (name === undefined || name.split(/[\\/]/).includes("..")) {
-      throw new ClipCapError("bad-input", `${data}, line ${i + 1}: expected {"file": "name of an image", …}`);
-    }
-    names.add(name);
-  }
-  if (names.size === 0) throw new ClipCapError("bad-input", `${data} names no images`);
-  return [...names];
-}
-
-function fileField(line: string): string | undefined {
-  try {
-    const { file } = JSON.parse(line);
-    return typeof file === "string" && file !== "" ? file : undefined;
-  } catch {
-    return undefined;
-  }
+  const set = await openDataset(data, { images, format, rawOrientation, captionless: true });
+  const { kept } = set.problems;
+  for (const { message } of kept.slice(0, MAX_SHOWN)) screen.complain(new ClipCapError("bad-input", message));
+  if (kept.length > MAX_SHOWN) screen.note(`${data}: ${problemSummary(set.problems)}`);
+  return set.images.map(({ id: name, decode }) => ({ name, decode }));
 }
 
 function unit(v: Float32Array): Float32Array {

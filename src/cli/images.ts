@@ -21,48 +21,57 @@ export function cropOption(command: Command): Option {
   return command.createOption("--crop <rule>", "rounding of the centre crop").choices(["torchvision", "hf"]);
 }
 
+/** An image, and what its results are called by: its path, or its name in a data set. */
+export interface NamedImage {
+  readonly name: string;
+  readonly decode: () => Promise<RgbImage>;
+}
+
+export function namedFiles(paths: readonly string[], options: ImageOptions): NamedImage[] {
+  return paths.map((path) => ({ name: path, decode: () => decodeImage(path, options) }));
+}
+
 export interface ImageBatch {
-  readonly files: string[];
+  readonly names: string[];
   /** In the model's size. */
   readonly images: RgbImage[];
 }
 
-type Opened = { readonly file: string } & ({ readonly image: RgbImage } | { readonly error: unknown });
+type Opened = { readonly name: string } & ({ readonly image: RgbImage } | { readonly error: unknown });
 
 /**
- * The images of the files in batches of `size`, in order. Decoding begins at once, runs ahead by a batch, and waits for
- * the model's `preprocessing` only then. Files that cannot be read are left out and go to `complain`.
+ * Images in batches of `size`, in order. Decoding begins at once, runs ahead by a batch, and waits for the model's
+ * `preprocessing` only then. What cannot be read is left out and goes to `complain`.
  */
 export function imageBatches(
-  files: readonly string[],
+  images: readonly NamedImage[],
   size: number,
   preprocessing: Promise<Preprocessing>,
-  options: ImageOptions,
-  complain: (error: unknown, file: string) => void,
+  { crop }: Pick<ImageOptions, "crop">,
+  complain: (error: unknown, name: string) => void,
   phase: Phase = untraced,
 ): AsyncGenerator<ImageBatch> {
   preprocessing.catch(() => {}); // the caller hears of it where the model is loaded
   const ahead = { ahead: size + DECODED_AT_ONCE, atOnce: DECODED_AT_ONCE };
-  const opened = mapAhead(files, ahead, (file) => open(file, preprocessing, options, phase));
+  const opened = mapAhead(images, ahead, (image) => open(image, preprocessing, crop, phase));
   return inBatches(opened, size, complain);
 }
 
 async function open(
-  file: string,
+  { name, decode }: NamedImage,
   preprocessing: Promise<Preprocessing>,
-  options: ImageOptions,
+  crop: CropConvention | undefined,
   phase: Phase,
 ): Promise<Opened> {
-  const decode = () => decodeImage(file, options);
-  const decoded = await phase(`decode ${file}`, decode, "images").catch((error: unknown) => ({ error }));
-  if ("error" in decoded) return { file, ...decoded };
+  const decoded = await phase(`decode ${name}`, decode, "images").catch((error: unknown) => ({ error }));
+  if ("error" in decoded) return { name, ...decoded };
   const target = await preprocessing;
   try {
-    return { file, image: resizeAndCrop(decoded, target, options.crop) };
+    return { name, image: resizeAndCrop(decoded, target, crop) };
   } catch (error) {
     return {
-      file,
-      error: error instanceof ClipCapError ? new ClipCapError(error.code, `${file}: ${error.message}`) : error,
+      name,
+      error: error instanceof ClipCapError ? new ClipCapError(error.code, `${name}: ${error.message}`) : error,
     };
   }
 }
@@ -70,22 +79,22 @@ async function open(
 async function* inBatches(
   opened: AsyncGenerator<Opened>,
   size: number,
-  complain: (error: unknown, file: string) => void,
+  complain: (error: unknown, name: string) => void,
 ): AsyncGenerator<ImageBatch> {
-  let batch: ImageBatch = { files: [], images: [] };
+  let batch: ImageBatch = { names: [], images: [] };
   for await (const one of opened) {
     stopSignal.throwIfAborted();
     if ("error" in one) {
       // What is not the file's own fault (sharp is missing) would be said for every file.
       if (!isUnreadable(one.error)) throw one.error;
-      complain(one.error, one.file);
+      complain(one.error, one.name);
       continue;
     }
-    batch.files.push(one.file);
+    batch.names.push(one.name);
     batch.images.push(one.image);
     if (batch.images.length < size) continue;
     yield batch;
-    batch = { files: [], images: [] };
+    batch = { names: [], images: [] };
   }
   if (batch.images.length > 0) yield batch;
 }

@@ -3,7 +3,7 @@ import { ClipCap } from "../models/clipcap.js";
 import { modelFolder } from "../node/model.js";
 import type { Device } from "../runtime/device.js";
 import { chooseDevice } from "./device.js";
-import { imageBatches } from "./images.js";
+import { imageBatches, namedFiles } from "./images.js";
 import type { ModelOptions } from "./model.js";
 import type { Screen } from "./screen.js";
 import { stopSignal } from "./stop.js";
@@ -43,9 +43,10 @@ export class SearchClip {
     const model = await ClipCap.load(device, await modelFolder(options.model), this.loading());
     let done = 0;
     screen.progress("looking at images", 0, files.length);
-    for await (const batch of imageBatches(files, BATCH, Promise.resolve(model.preprocessing), {}, complain)) {
+    const preprocessing = Promise.resolve(model.preprocessing);
+    for await (const batch of imageBatches(namedFiles(files, {}), BATCH, preprocessing, {}, complain)) {
       const vectors = await model.embed(batch.images, { batch: BATCH, signal: stopSignal });
-      for (const [i, embedding] of vectors.entries()) yield { file: batch.files[i]!, embedding };
+      for (const [i, embedding] of vectors.entries()) yield { file: batch.names[i]!, embedding };
       done += vectors.length;
       screen.progress("looking at images", done, files.length);
     }

@@ -45,7 +45,7 @@ describe("clipcap embed", () => {
     const out = join(results, "new/list.safetensors");
     const ran = await clipcap(["embed", "--data", data, "--images", photos, "--out", out, "--json"]);
     expect(ran.exitCode).toBe(1);
-    expect(ran.stderr).toContain("gone.png does not exist");
+    expect(ran.stderr).toContain(`${data}, line 2: the image "gone.png" does not exist`);
     expect(JSON.parse(ran.stdout)).toEqual({ out, images: 2, width: 256 });
     const { files, embeddings, values, metadata } = await readEmbeddings(out);
     expect(files).toEqual(["3.png", "0.png"]);
@@ -54,14 +54,23 @@ describe("clipcap embed", () => {
     expect(metadata).toMatchObject({ model: "flickr8k-small", normalized: "false" });
   });
 
-  it("refuses lists that are damaged or point out of the folder", async () => {
+  it("says what is wrong in a list, and embeds the rest", async () => {
     const data = join(folder, "bad.jsonl");
-    for (const line of ['{"file": "../../secret.png"}', '{"file": 3}', "{"]) {
-      await writeFile(data, `{"file": "0.png"}\n${line}\n`);
-      const ran = await clipcap(["embed", "--data", data, "--images", photos]);
-      expect(ran.exitCode).toBe(1);
-      expect(ran.stderr).toContain(`${data}, line 2: expected {"file": "name of an image"`);
-    }
+    await writeFile(data, '{"file": "0.png"}\n{"file": "../../secret.png"}\n{"file": 3}\n{\n');
+    const ran = await clipcap(["embed", "--data", data, "--images", photos]);
+    expect(ran.exitCode).toBe(1);
+    expect(ran.lines.map((line) => JSON.parse(line).file)).toEqual(["0.png"]);
+    expect(ran.stderr).toContain(`${data}, line 2: "../../secret.png" is no path inside the folder of images`);
+    expect(ran.stderr).toContain(`${data}, line 3: "file" must be the name of an image, not 3`);
+    expect(ran.stderr).toContain(`${data}, line 4: "{" is not JSON`);
+  });
+
+  it("takes the formats of data sets, with the images beside them", async () => {
+    const data = join(folder, "photos", "table.csv");
+    await writeFile(data, "image,caption\n4.png,a square\n1.png,a circle\n4.png,again\n");
+    const ran = await clipcap(["embed", "--data", data, "--format", "csv"]);
+    expect(ran.exitCode, ran.stderr).toBe(0);
+    expect(ran.lines.map((line) => JSON.parse(line).file)).toEqual(["4.png", "1.png"]);
   });
 
   it("says once that the folder of the images is none", async () => {
@@ -69,7 +78,7 @@ describe("clipcap embed", () => {
     await writeFile(data, '{"file": "0.png"}\n{"file": "1.png"}\n');
     const ran = await clipcap(["embed", "--data", data, "--images", join(folder, "none")]);
     expect(ran.exitCode).toBe(1);
-    expect(ran.stderr).toMatch(/^clipcap: --images is .*none, which is no folder; check the path\n?$/);
+    expect(ran.stderr).toMatch(/^clipcap: .*none is no folder of images; check the path\.?\n?$/);
   });
 
   it("a full disk: one sentence, and nothing is left behind", async () => {

@@ -23,7 +23,7 @@ describe("wrong usage: one line, exit code 2, before anything is loaded", () => 
     [["caption", image, "--num", "3", "--greedy"], "cannot be used with option"],
     [["caption", image, "--crop", "middle"], "Allowed choices are torchvision, hf"],
     [["embed"], "there is nothing to embed"],
-    [["embed", "--data", "x.jsonl"], "--data needs --images"],
+    [["embed", "--format", "csv", "x.png"], "--format goes with --data"],
   ])("%j", async (args, message) => {
     const ran = await clipcap(args);
     expect(ran.exitCode).toBe(2);

@@ -39,7 +39,7 @@ export interface Picture {
 export interface CaptionedImage extends Picture {
   /** Unique in the data set and stable: the name as the data says it, without folders where its format has none. */
   readonly id: string;
-  /** Normalised; at least one. */
+  /** Normalised; at least one, unless images without are asked for (`captionless`). */
   readonly captions: readonly string[];
   /** Undefined where the data does not say; `splitByImage` decides then. */
   readonly split: Split | undefined;

@@ -24,7 +24,7 @@ export function readSplit(name: unknown): Split | undefined | { readonly fault: 
 const isTexts = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === "string");
 
-/** JSON lines {"file", "captions": ["…"], "split"?: "train" | "dev" | "test"}; empty lines are passed over. */
+/** JSON lines {"file", "captions"?: ["…"], "split"?: "train" | "dev" | "test"}; empty lines are passed over. */
 export async function* readJsonLines(lines: AsyncIterable<TextLine>, problems: ProblemLog): AsyncGenerator<CaptionRow> {
   for await (const { line, text } of lines) {
     if (text.trim() === "") continue;
@@ -41,7 +41,7 @@ function readRow(text: string): Omit<CaptionRow, "where"> | { readonly fault: st
   } catch {
     return { fault: `${shown(text)} is not JSON` };
   }
-  const { file, captions, split: name } = (value ?? {}) as Record<string, unknown>;
+  const { file, captions = [], split: name } = (value ?? {}) as Record<string, unknown>;
   if (typeof file !== "string") return { fault: `"file" must be the name of an image, not ${shown(file)}` };
   if (!isTexts(captions)) return { fault: `"captions" must be a list of texts, not ${shown(captions)}` };
   const split = readSplit(name);

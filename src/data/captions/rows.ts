@@ -37,24 +37,27 @@ export interface CollectOptions {
   readonly normalise?: NormaliseOptions | undefined;
   /** Images that do not exist are problems all the same, but stay in their places; decoding one fails. Default false. */
   readonly keepMissing?: boolean | undefined;
+  /** Images without a caption are no problem and stay. Default false. */
+  readonly captionless?: boolean | undefined;
 }
 
 /**
  * The images that rows describe, in the order in which they first occur. Captions are normalised; what cannot be used is
  * said in `problems`.
- * @throws ClipCapError `bad-input` where not one image with a caption is left.
+ * @throws ClipCapError `bad-input` where not one image is left.
  */
 export async function collectImages(
   rows: AsyncIterable<CaptionRow> | Iterable<CaptionRow>,
   problems: ProblemLog,
   find: FindPicture,
-  { normalise = {}, keepMissing = false }: CollectOptions = {},
+  options: CollectOptions = {},
 ): Promise<CaptionedImage[]> {
+  const { keepMissing = false, captionless = false } = options;
   const gathered = new Map<string, Gathered>();
-  for await (const row of rows) gather(gathered, row, problems, normalise);
+  for await (const row of rows) gather(gathered, row, problems, options);
   const images: CaptionedImage[] = [];
   for (const { row, captions, split } of gathered.values()) {
-    if (captions.length === 0) continue; // said where the captions were left out
+    if (captions.length === 0 && !captionless) continue; // said where the captions were left out
     const { id } = row;
     const named = { id, captions, split, row: { file: row.file ?? problems.file, where: row.where } };
     const picture = await find(row.places);
@@ -65,7 +68,8 @@ export async function collectImages(
   if (images.some(({ missing }) => !missing)) return images;
   const reason = problemSummary(problems) || "it is empty";
   const example = problems.kept[0] ? ` First: ${problems.kept[0].message}` : "";
-  throw new ClipCapError("bad-input", `${problems.file} gives no image with a caption: ${reason}.${example}`);
+  const what = captionless ? "image" : "image with a caption";
+  throw new ClipCapError("bad-input", `${problems.file} gives no ${what}: ${reason}.${example}`);
 }
 
 function missingPicture(id: string): Pick<CaptionedImage, "decode" | "stamp" | "missing"> {
@@ -75,7 +79,12 @@ function missingPicture(id: string): Pick<CaptionedImage, "decode" | "stamp" | "
   return { decode: fail, stamp: fail, missing: true };
 }
 
-function gather(images: Map<string, Gathered>, row: CaptionRow, problems: ProblemLog, normalise: NormaliseOptions) {
+function gather(
+  images: Map<string, Gathered>,
+  row: CaptionRow,
+  problems: ProblemLog,
+  { normalise = {}, captionless = false }: CollectOptions,
+) {
   const { id, places, split } = row;
   const report = (kind: ProblemKind, what: string) => problems.add(kind, row.where, what, row.file);
   const outside = [id, ...places].find((path) => !isInside(path));
@@ -91,7 +100,7 @@ function gather(images: Map<string, Gathered>, row: CaptionRow, problems: Proble
   if (split !== undefined && (image.split ??= split) !== split) {
     report("row", `${shown(id)} is in "${image.split}" and in "${split}"; it stays in "${image.split}"`);
   }
-  if (row.captions.length === 0) report("caption", `${shown(id)} has no caption`);
+  if (row.captions.length === 0 && !captionless) report("caption", `${shown(id)} has no caption`);
   for (const text of row.captions) {
     const caption = usable(text, image, normalise);
     if (typeof caption === "string") image.captions.push(caption);

@@ -85,6 +85,26 @@ test("broken rows, unusable captions and missing images are counted and said wit
   ]);
 });
 
+test("where captions are not asked for, images without one stay", async () => {
+  const rows = [
+    { file: "a.png" },
+    { file: "b.png", captions: [] },
+    { file: "gone.png" },
+    { file: "c.png", captions: 3 },
+  ];
+  const root = await folderOf({ "c.jsonl": lines(...rows), "a.png": await png(1), "b.png": await png(2) });
+  const data = await openDataset(join(root, "c.jsonl"), { captionless: true });
+  expect(plain(data).map(({ id, captions }) => ({ id, captions }))).toEqual([
+    { id: "a.png", captions: [] },
+    { id: "b.png", captions: [] },
+  ]);
+  expect(sentences(data, root)).toEqual([
+    'c.jsonl, line 4: "captions" must be a list of texts, not 3.',
+    'c.jsonl, line 3: the image "gone.png" does not exist.',
+  ]);
+  expect(await failure(openDataset(join(root, "c.jsonl")), root)).toMatch(/gives no image with a caption: /);
+});
+
 test("a split that contradicts itself is said, and the first stays", async () => {
   const rows = ["train", "test"].map((split) => ({ file: "a.png", split, captions: ["a"] }));
   const root = await folderOf({ "c.jsonl": lines(...rows), "a.png": await png(1) });

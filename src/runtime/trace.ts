@@ -97,6 +97,7 @@ export class Trace implements Recorder {
   /** Waits for the work that was submitted. */
   async finish(): Promise<TraceData> {
     const times = await Promise.all(this.runs.map((run) => run.times));
+    this.clock?.destroy();
     const shift = this.clock?.source === "gpu" ? this.gpuZero(times) : 0;
     let before = 0;
     const runs = this.runs.map(({ program, dispatches, scalars }, r): ProgramRun => {

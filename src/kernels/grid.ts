@@ -19,11 +19,16 @@ export function elementGrid(count: number, device: Device): [number, number, num
   return foldedGrid(Math.ceil(count / ELEMENTS_PER_GROUP), device);
 }
 
-export const ELEMENT_WGSL = /* wgsl */ `
+/** `element(id, groups)`: the index of an invocation in a folded grid of workgroups of `size`. */
+export function elementWgsl(size: number): string {
+  return /* wgsl */ `
 fn element(id: vec3u, groups: vec3u) -> u32 {
-  return id.y * groups.x * ${ELEMENTS_PER_GROUP}u + id.x;
+  return id.y * groups.x * ${size}u + id.x;
 }
 `;
+}
+
+export const ELEMENT_WGSL = elementWgsl(ELEMENTS_PER_GROUP);
 
 /** Elements that one load takes: 4 (vec4f) where rows keep the 16-byte alignment, else 1. */
 export type Vector = 4 | 1;

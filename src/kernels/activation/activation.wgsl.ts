@@ -1,4 +1,5 @@
 import { type KernelSpec, read, write } from "../../runtime/kernel.js";
+import { elementWgsl } from "../grid.js";
 
 /** `gelu_new` is GPT-2's tanh form, `quick_gelu` CLIP's x sigmoid(1.702 x), `gelu` the exact one with erf. */
 export type ActivationKind = "none" | "gelu_new" | "quick_gelu" | "relu" | "tanh" | "gelu";
@@ -77,9 +78,9 @@ export function activationKernel(workgroup: number): KernelSpec {
       ["kind", "u32"],
     ],
     workgroup: [workgroup, 1, 1],
-    body: /* wgsl */ `${ACTIVATION_WGSL}
+    body: /* wgsl */ `${elementWgsl(workgroup)}${ACTIVATION_WGSL}
 @compute fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * groups.x * ${workgroup}u + id.x;
+  let i = element(id, groups);
   if (i < u.count) { y[i] = activate4(u.kind, x[i]); }
 }`,
   };
@@ -128,9 +129,9 @@ export function activationBackwardKernel(workgroup: number): KernelSpec {
       ["kind", "u32"],
     ],
     workgroup: [workgroup, 1, 1],
-    body: /* wgsl */ `${ACTIVATION_WGSL}${SLOPE_WGSL}
+    body: /* wgsl */ `${elementWgsl(workgroup)}${ACTIVATION_WGSL}${SLOPE_WGSL}
 @compute fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * groups.x * ${workgroup}u + id.x;
+  let i = element(id, groups);
   if (i < u.count) { dx[i] = dy[i] * slope4(u.kind, x[i]); }
 }`,
   };

@@ -53,17 +53,17 @@ export function crossEntropy(
   const logitsOf = ({ weight }: { weight: Tensor }) =>
     matmul(p, x, weight, { layout: "nt", label: `${label} ${weight.label}` });
 
-  const over = rowsOver(p, rows, head.rows, targets, options);
+  const common = commonOf(p, rows, head.rows, targets, options);
   let last = x;
   for (const chunk of chunks) {
     last = logitsOf(chunk);
-    fold(over, last, chunk.first);
+    fold(common, last, chunk.first);
   }
-  const result = finish(over);
+  const result = finish(common);
   p.differentiate(result.loss, [x, head], (dloss, gradients) => {
     for (const [i, chunk] of [...chunks.entries()].reverse()) {
       const logits = i === chunks.length - 1 ? last : logitsOf(chunk);
-      const dlogits = backward(over, logits, chunk.first, dloss);
+      const dlogits = backward(common, logits, chunk.first, dloss);
       matmulBackward(p, x, chunk.weight, { layout: "nt", label }, dlogits, gradients);
     }
   });
@@ -77,11 +77,11 @@ export function crossEntropyOfLogits(
   targets: Tensor,
   options: CrossEntropyOptions,
 ): CrossEntropy {
-  const over = rowsOver(p, ...rowsOf(logits), targets, options);
-  fold(over, logits, 0);
-  const result = finish(over);
+  const common = commonOf(p, ...rowsOf(logits), targets, options);
+  fold(common, logits, 0);
+  const result = finish(common);
   p.differentiate(result.loss, [logits], (dloss, gradients) =>
-    addGradient(p, gradients, logits, backward(over, logits, 0, dloss)),
+    addGradient(p, gradients, logits, backward(common, logits, 0, dloss)),
   );
   return result;
 }
@@ -105,7 +105,7 @@ export function vocabularyChunks(head: Tensor, rows: number): [start: number, en
 }
 
 /** What the dispatches of one loss have in common. */
-interface Over {
+interface Common {
   readonly p: Program;
   readonly rows: number;
   readonly vocabulary: number;
@@ -118,7 +118,7 @@ interface Over {
   readonly variant: RowGroup;
 }
 
-function rowsOver(p: Program, rows: number, vocabulary: number, targets: Tensor, o: CrossEntropyOptions): Over {
+function commonOf(p: Program, rows: number, vocabulary: number, targets: Tensor, o: CrossEntropyOptions): Common {
   const { label, weights = 1 / rows, variant = chooseRowGroup(p.device) } = o;
   expectShape(label, targets, [rows]);
   const own = typeof weights !== "number";
@@ -136,7 +136,7 @@ function rowsOver(p: Program, rows: number, vocabulary: number, targets: Tensor,
   };
 }
 
-function fold({ p, rows, targets, stats, label, variant }: Over, logits: Tensor, first: number): void {
+function fold({ p, rows, targets, stats, label, variant }: Common, logits: Tensor, first: number): void {
   p.dispatch({
     kernel: foldKernel(variant),
     label,
@@ -147,7 +147,7 @@ function fold({ p, rows, targets, stats, label, variant }: Over, logits: Tensor,
   });
 }
 
-function finish({ p, rows, targets, weights, stats, weighting, label }: Over): CrossEntropy {
+function finish({ p, rows, targets, weights, stats, weighting, label }: Common): CrossEntropy {
   const perRow = p.transient(`${label}.rows`, [rows]);
   const weighted = p.transient(`${label}.weighted`, [rows]);
   const loss = p.transient(label, [1]);
@@ -162,8 +162,8 @@ function finish({ p, rows, targets, weights, stats, weighting, label }: Over): C
   return { loss, perRow };
 }
 
-function backward(over: Over, logits: Tensor, first: number, dloss: Tensor): Tensor {
-  const { p, rows, targets, weights, stats, weighting, label, variant } = over;
+function backward(common: Common, logits: Tensor, first: number, dloss: Tensor): Tensor {
+  const { p, rows, targets, weights, stats, weighting, label, variant } = common;
   const dlogits = p.transient(`d ${label}.logits`, logits.shape);
   p.dispatch({
     kernel: crossEntropyBackwardKernel(variant.size),

@@ -1,4 +1,5 @@
 import { type KernelSpec, read, write } from "../../runtime/kernel.js";
+import { ELEMENT_WGSL, ELEMENTS_PER_GROUP } from "../grid.js";
 import { ROW_ENTRY, type RowGroup, rowGroupParts } from "../rowgroup.js";
 
 /** One workgroup per row; exp(-104) is already 0 in f32, and a masked logit lies 3.4e38 below. */
@@ -63,10 +64,10 @@ export const lossKernel: KernelSpec = {
     ["weight", "f32"],
     ["weighted", "u32"],
   ],
-  workgroup: [64, 1, 1],
-  body: /* wgsl */ `${WEIGHT_WGSL}
+  workgroup: [ELEMENTS_PER_GROUP, 1, 1],
+  body: /* wgsl */ `${ELEMENT_WGSL}${WEIGHT_WGSL}
 @compute fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let row = id.y * groups.x * 64u + id.x;
+  let row = element(id, groups);
   if (row >= u.rows) { return; }
   let s = stats[row];
   let loss = select(0.0, log(s.y) + (s.x - s.z), targets[row] < u.vocabulary);

@@ -49,6 +49,7 @@ export function dropout(p: Program, x: Tensor, o: DropoutOptions): Tensor {
   if (residual) expectShape(o.label, residual, x.shape);
   if (!drop) return residual ? add(p, residual, x, o) : x;
   const y = p.transient(o.label, x.shape);
+  // One kernel for both directions: y stands where a gradient would, the residual where the sum before would.
   const to: Contribution = {
     tensors: { before: residual ?? p.device.empty, dx: y },
     uniforms: { has_before: residual ? 1 : 0, accumulate: 0 },

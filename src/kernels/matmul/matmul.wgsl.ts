@@ -10,6 +10,7 @@ import { WEIGHT_CODE, type WeightType } from "./weight.wgsl.js";
  */
 export type Layout = "nn" | "nt" | "tn";
 
+/** Bits of `flags`. */
 export const FLAG = { bias: 1, residual: 2 } as const;
 
 const UNIFORMS: readonly UniformField[] = [
@@ -35,13 +36,13 @@ export const K_RANGE: readonly UniformField[] = [
 const STORE = /* wgsl */ `
 fn put(at: u32, activated: f32) {
   var value = activated;
-  if ((u.flags & 2u) != 0u) { value += residual[at]; }
+  if ((u.flags & ${FLAG.residual}u) != 0u) { value += residual[at]; }
   if (u.accumulate != 0u) { value += out[at]; }
   out[at] = value;
 }
 
 fn columnBias(n: u32) -> f32 {
-  if ((u.flags & 1u) == 0u) { return 0.0; }
+  if ((u.flags & ${FLAG.bias}u) == 0u) { return 0.0; }
   return bias[u.column0 + n];
 }
 
@@ -72,7 +73,7 @@ fn store4(batch: u32, row: u32, n: u32, sum: vec4f) {
     for (var j = 0u; n + j < u.N; j++) { put(at + j, value[j]); }
     return;
   }
-  if ((u.flags & 2u) != 0u) { value += vec4f(residual[at], residual[at + 1u], residual[at + 2u], residual[at + 3u]); }
+  if ((u.flags & ${FLAG.residual}u) != 0u) { value += vec4f(residual[at], residual[at + 1u], residual[at + 2u], residual[at + 3u]); }
   if (u.accumulate != 0u) { value += vec4f(out[at], out[at + 1u], out[at + 2u], out[at + 3u]); }
   out[at] = value.x;
   out[at + 1u] = value.y;

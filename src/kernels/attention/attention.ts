@@ -8,7 +8,7 @@ import { type Contribution, contribute } from "../contribution.js";
 import { type Dropout, dropoutUniforms } from "../dropout/dropout.js";
 import { elementGrid, VECTOR_TYPE, type Vector } from "../grid.js";
 import { lanesKernel, MAX_HEAD_SIZE, tileKernel } from "./attention.wgsl.js";
-import { type GradientOf, lanesBackwardKernel, rowsBackwardKernel, tileBackwardKernel } from "./backward.wgsl.js";
+import { deltaKernel, type GradientOf, lanesBackwardKernel, tileBackwardKernel } from "./backward.wgsl.js";
 import { cachedGroupKernel, cachedLanesKernel, storeKvKernel } from "./cache.wgsl.js";
 
 /**
@@ -84,8 +84,7 @@ export function attention(p: Program, q: HeadsView, k: HeadsView, v: HeadsView, 
   p.dispatch({
     kernel,
     label: o.label,
-    // Without lengths the kernel reads none, but a binding needs a buffer.
-    tensors: { q: q.tensor, k: k.tensor, v: v.tensor, lengths: o.keyLengths ?? q.tensor, out, ...(lse && { lse }) },
+    tensors: { q: q.tensor, k: k.tensor, v: v.tensor, lengths: lengthsOf(p, o), out, ...(lse && { lse }) },
     uniforms: {
       ...sizes(o, width),
       ...strides("q", q, width),
@@ -123,7 +122,7 @@ function backward(p: Program, x: Differentiated, o: ChosenOptions, gradients: Gr
   const label = `d ${o.label}`;
   const rows = p.transient(`${label}.rows`, [B * Tq, H, 2]);
   p.dispatch({
-    kernel: rowsBackwardKernel(width),
+    kernel: deltaKernel(width),
     label,
     tensors: { out: x.out, dout: x.dout, lse: x.lse, rows },
     uniforms: { count: B * Tq * H, N: D / width },
@@ -166,7 +165,7 @@ function viewBackward(
       other: other.scores.tensor,
       otherValue: other.values.tensor,
       rows,
-      lengths: o.keyLengths ?? p.device.empty,
+      lengths: lengthsOf(p, o),
       ...to.tensors,
     },
     uniforms: {
@@ -191,6 +190,11 @@ function visiblePairs({
 }: Pick<AttentionOptions, "queries" | "keys" | "causal">): number {
   const seeing = Math.min(Tq, Tk); // the last of them sees all keys, each before it one less
   return causal ? seeing * Tk - (seeing * (seeing - 1)) / 2 : Tq * Tk;
+}
+
+/** Without lengths the kernels read none, but a binding needs a buffer. */
+function lengthsOf(p: Program, { keyLengths }: AttentionOptions): Tensor {
+  return keyLengths ?? p.device.empty;
 }
 
 function sizes(o: AttentionOptions, width: Vector): Record<string, number> {
@@ -348,7 +352,7 @@ export function attentionKernels(): KernelSpec[] {
   const forward = either.flatMap((drops) => either.map((keepsLse) => ({ drops, keepsLse })));
   const backward = GRADIENTS.flatMap((of) => either.map((drops) => ({ of, drops })));
   return [
-    ...vectors.flatMap((v) => [storeKvKernel(VECTOR_TYPE[v]), rowsBackwardKernel(v)]),
+    ...vectors.flatMap((v) => [storeKvKernel(VECTOR_TYPE[v]), deltaKernel(v)]),
     ...HEAD_SIZES.flatMap((D) => [
       ...[4, 8].flatMap((lanes) => [
         ...forward.map((traits) => lanesKernel(D, lanes, traits)),

@@ -259,7 +259,7 @@ ${contributionParts(4).functions}
 }
 
 /** What the backward needs to know of each query: rows [B*Tq, H] = (lse, delta = dout . out). N counts elements. */
-export function rowsBackwardKernel(vector: Vector): KernelSpec {
+export function deltaKernel(vector: Vector): KernelSpec {
   const element = VECTOR_TYPE[vector];
   return {
     name: `attention.delta.${element}`,

@@ -120,21 +120,21 @@ export function matmulBackward(
     }
     return;
   }
-  contribute(gradients, a, (to) => {
+  addProduct(gradients, a, (to) => {
     if (layout === "nn") return product(dout, b, "nt", "a", to);
     return layout === "nt" ? product(dout, b, "nn", "a", to) : product(b, dout, "nt", "a", to);
   });
   // One b for a batch: its gradient is the sum over the batch, which is the product of the stacked rows.
   const stacked = b.shape.length === 2 && layout !== "tn";
   const [x, dy] = stacked ? [stack(a), stack(dout)] : [a, dout];
-  contribute(gradients, b, (to) => {
+  addProduct(gradients, b, (to) => {
     if (layout === "nn") return product(x, dy, "tn", "b", to);
     return layout === "nt" ? product(dy, x, "tn", "b", to) : product(x, dy, "nn", "b", to);
   });
 }
 
 /** Lets a product add itself to a gradient: in place for a persistent tensor, else in its epilogue. */
-function contribute(
+function addProduct(
   gradients: Gradients,
   t: Tensor,
   make: (to: Pick<MatmulOptions, "residual" | "target">) => Tensor,

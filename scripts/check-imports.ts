@@ -10,7 +10,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseSync, Visitor } from "vite";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-const FOLDERS = ["src", "scripts", "test", "bench", "examples", "web"];
+const FOLDERS = ["src", "scripts", "test", "bench", "examples"];
 const BROWSER_ENTRY = "src/index.ts";
 const MAX_LINES = 400;
 

@@ -44,29 +44,28 @@ export interface CaptionOptions {
   readonly signal?: AbortSignal;
 }
 
-const OPTION_NAMES = [
-  "beam",
-  "beamRule",
-  "lengthPenalty",
-  "temperature",
-  "topK",
-  "topP",
-  "seed",
-  "num",
-  "maxTokens",
-  "stop",
-  "prompt",
-  "repetitionPenalty",
-  "noRepeatNgram",
-  "batch",
-  "crop",
-  "signal",
-] as const satisfies readonly (keyof CaptionOptions)[];
+const OPTION_NAMES = Object.keys({
+  beam: true,
+  beamRule: true,
+  lengthPenalty: true,
+  temperature: true,
+  topK: true,
+  topP: true,
+  seed: true,
+  num: true,
+  maxTokens: true,
+  stop: true,
+  prompt: true,
+  repetitionPenalty: true,
+  noRepeatNgram: true,
+  batch: true,
+  crop: true,
+  signal: true,
+} satisfies Record<keyof CaptionOptions, true>);
 
 /** The options for captions among other values, such as a command's flags. */
 export function captionOptions(values: CaptionOptions): CaptionOptions {
-  const known = new Set<string>(OPTION_NAMES);
-  return Object.fromEntries(Object.entries(values).filter(([name]) => known.has(name)));
+  return Object.fromEntries(Object.entries(values).filter(([name]) => OPTION_NAMES.includes(name)));
 }
 
 /** The original's entry_length (docs/facts.md 5). */

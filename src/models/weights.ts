@@ -59,10 +59,6 @@ export class WeightLoader {
     private readonly options: WeightOptions,
   ) {}
 
-  has(name: string): boolean {
-    return this.file.tensors.has(name);
-  }
-
   /** f32 tensors of the given shape, concatenated along the first axis when there are several. */
   async vector(names: string | readonly string[], shape: readonly number[]): Promise<Tensor> {
     const list = typeof names === "string" ? [names] : names;
@@ -124,15 +120,11 @@ export class WeightLoader {
   }
 
   /** A torch Linear (or several stacked) of the given out and in sizes. */
-  async linear(
-    names: string | readonly string[],
-    shape: readonly [number, number],
-    { bias = true } = {},
-  ): Promise<LinearWeights> {
+  async linear(names: string | readonly string[], shape: readonly [number, number]): Promise<LinearWeights> {
     const list = typeof names === "string" ? [names] : names;
     return {
       weight: await this.matrix(suffixed(list, ".weight"), shape),
-      ...(bias && { bias: await this.vector(suffixed(list, ".bias"), [shape[0]]) }),
+      bias: await this.vector(suffixed(list, ".bias"), [shape[0]]),
     };
   }
 
@@ -190,12 +182,12 @@ export class WeightLoader {
 
   private expect(name: string, shape: readonly number[]): void {
     const info = tensorInfo(this.file, name);
-    const squeeze = (s: readonly number[]) => s.join("x");
+    const joined = (s: readonly number[]) => s.join("x");
     const same = info.shape.reduce((a, b) => a * b, 1) === shape.reduce((a, b) => a * b, 1);
     if (same && (info.shape[0] ?? 1) === (shape[0] ?? 1)) return;
     throw new ClipCapError(
       "bad-weights",
-      `${this.file.name}: ${name} is ${squeeze(info.shape)}, but the config file asks for ${squeeze(shape)}; ` +
+      `${this.file.name}: ${name} is ${joined(info.shape)}, but the config file asks for ${joined(shape)}; ` +
         "use the config.json that belongs to these weights",
     );
   }

@@ -41,7 +41,6 @@ export interface ClipTextConfig {
   readonly projection: number;
   readonly activation: Activation;
   readonly eps: number;
-  readonly bosId: number;
   /** The text is pooled at its first eosId; 2 is a historical slip in published files and means the largest id instead. */
   readonly eosId: number;
 }
@@ -61,7 +60,6 @@ export interface Gpt2Config {
   readonly heads: number;
   readonly activation: Activation;
   readonly eps: number;
-  readonly bosId: number;
   readonly eosId: number;
   /** Probabilities used in training. */
   readonly dropout: { readonly embedding: number; readonly attention: number; readonly residual: number };
@@ -109,7 +107,6 @@ export function parseClipConfig(json: JsonObject, file = "clip/config.json"): Cl
       vocab: text.int("vocab_size", 49408),
       positions: text.int("max_position_embeddings", 77),
       projection,
-      bosId: text.int("bos_token_id", 49406, 0),
       eosId: text.int("eos_token_id", 49407, 0),
     },
   };
@@ -151,7 +148,6 @@ export function parseGpt2Config(json: JsonObject, file = "gpt2/config.json"): Gp
     heads: heads(fields, "n_head", 12, width),
     activation: activation(fields, "activation_function", "gelu_new"),
     eps: fields.float("layer_norm_epsilon", 1e-5, 1e-12, 1),
-    bosId: fields.int("bos_token_id", 50256, 0),
     eosId: fields.int("eos_token_id", 50256, 0),
     dropout: {
       embedding: fields.float("embd_pdrop", 0.1, 0, 0.99),

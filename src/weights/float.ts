@@ -71,17 +71,6 @@ export function bf16ToF32(values: Uint16Array): Float32Array<ArrayBuffer> {
   return new Float32Array(bits.buffer);
 }
 
-/** f32 to bfloat16, rounded to nearest even; NaN stays NaN. */
-export function f32ToBf16(values: Float32Array): Uint16Array<ArrayBuffer> {
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  const out = new Uint16Array(values.length);
-  for (let i = 0; i < bits.length; i++) {
-    const x = bits[i]!;
-    out[i] = (x & 0x7fffffff) > 0x7f800000 ? (x >>> 16) | 0x40 : (x + 0x7fff + ((x >>> 16) & 1)) >>> 16;
-  }
-  return out;
-}
-
 export interface QuantizedRows {
   /** [rows, columns], row-major, in -127..127. */
   readonly values: Int8Array<ArrayBuffer>;

@@ -8,7 +8,7 @@ describe("parseClipConfig", () => {
     const { vision, text } = parseClipConfig(goldenJson("tiny", "tiny-clip", "config.json"));
     const shared = { width: 64, inner: 256, layers: 2, heads: 4, projection: 48, activation: "quick_gelu", eps: 1e-5 };
     expect(vision).toEqual({ ...shared, imageSize: 32, patchSize: 8 });
-    expect(text).toEqual({ ...shared, vocab: 100, positions: 16, bosId: 98, eosId: 99 });
+    expect(text).toEqual({ ...shared, vocab: 100, positions: 16, eosId: 99 });
   });
 
   it("fills in ViT-B/32, which newer files leave out", () => {
@@ -65,7 +65,6 @@ describe("parseGpt2Config", () => {
       heads: 4,
       activation: "gelu_new",
       eps: 1e-5,
-      bosId: 210,
       eosId: 210,
       dropout: { embedding: 0.1, attention: 0.1, residual: 0.1 },
     });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { bf16ToF32, dequantizeRows, f16ToF32, f32ToBf16, f32ToF16, quantizeRows } from "../../../src/weights/float.js";
+import { bf16ToF32, dequantizeRows, f16ToF32, f32ToF16, quantizeRows } from "../../../src/weights/float.js";
 
 const allHalves = Uint16Array.from({ length: 65536 }, (_, i) => i);
 
@@ -44,20 +44,12 @@ describe("f16", () => {
   it("keeps NaN a NaN even when its payload lies in the lost bits", () => {
     const nan = new Float32Array(new Uint32Array([0x7f800001, 0xff800001]).buffer);
     expect([...f16ToF32(f32ToF16(nan))]).toEqual([Number.NaN, Number.NaN]);
-    expect([...bf16ToF32(f32ToBf16(nan))]).toEqual([Number.NaN, Number.NaN]);
   });
 });
 
-describe("bf16", () => {
-  it("is the upper half of an f32, rounded to nearest even", () => {
-    const bits = new Uint32Array([0x3f808000, 0x3f818000, 0x3f808001, 0x3f807fff, 0x7f7fffff, 0x80000001, 0x7f800000]);
-    const expected = [0x3f80, 0x3f82, 0x3f81, 0x3f80, 0x7f80, 0x8000, 0x7f80];
-    expect([...f32ToBf16(new Float32Array(bits.buffer))]).toEqual(expected);
-    const values = bf16ToF32(allHalves);
-    const back = f32ToBf16(values);
-    const changed = allHalves.filter((half) => !Number.isNaN(values[half]) && back[half] !== half);
-    expect([...changed]).toEqual([]);
-  });
+it("bf16 is the upper half of an f32", () => {
+  const bits = new Uint32Array(bf16ToF32(allHalves).buffer);
+  expect([...allHalves.filter((half) => bits[half] !== half * 2 ** 16)]).toEqual([]);
 });
 
 describe("q8", () => {

@@ -42,7 +42,6 @@ const PACKAGES: Readonly<Record<string, { readonly needed: boolean; readonly ser
   uplot: { needed: false, serves: "clipcap report" },
 };
 const OLDEST_NODE = [20, 19] as const;
-const MEGABYTE = 2 ** 20;
 
 export function addDoctor(program: Command): void {
   const command = program
@@ -83,7 +82,7 @@ function checkNode(): Check {
   return {
     name: "Node",
     ok,
-    detail: `${node}, ${process.platform} ${process.arch}, ${cores} cores, ${megabytes(memory)} of memory`,
+    detail: `${node}, ${process.platform} ${process.arch}, ${cores} cores, ${mebibytes(memory)} of memory`,
     advice: ok ? undefined : `Install Node ${OLDEST_NODE.join(".")} or newer.`,
     data: { node, platform: process.platform, arch: process.arch, cores, memory },
   };
@@ -155,7 +154,7 @@ function describeLimits({ limits, gpu }: Device): Check {
     name: "Limits",
     ok: true,
     detail:
-      `bindings of ${megabytes(limits.maxBindingBytes)}, buffers of ${megabytes(limits.maxBufferBytes)}, ` +
+      `bindings of ${mebibytes(limits.maxBindingBytes)}, buffers of ${mebibytes(limits.maxBufferBytes)}, ` +
       `${limits.workgroupBytes / 1024} KiB of workgroup memory; features: ${features.join(", ")}`,
     data: { ...limits, features },
   };
@@ -209,7 +208,7 @@ async function checkCaption(device: Device): Promise<Check> {
     ok: text !== "",
     detail:
       `${DEFAULT_MODEL} loads in ${load} ms, captions in ${again} ms (the first time ${first} ms), takes ` +
-      `${megabytes(peak)} of device memory`,
+      `${mebibytes(peak)} of device memory`,
     advice: text === "" ? "The model gives an empty caption: install the package again." : undefined,
     data: { model: DEFAULT_MODEL, load, first, again, peak, caption: text },
   };
@@ -233,6 +232,6 @@ function stopwatch(): () => number {
   };
 }
 
-function megabytes(bytes: number): string {
-  return `${Math.round(bytes / MEGABYTE)} MiB`;
+function mebibytes(bytes: number): string {
+  return `${Math.round(bytes / 2 ** 20)} MiB`;
 }

@@ -2,7 +2,7 @@ import { type AdapterInfo, adapterInfo, type DeviceLimits, deviceLimits, raisedL
 import { ClipCapError } from "./errors.js";
 import { type CompiledKernel, compileKernel, type KernelSpec, TEXEL_FORMAT, wgsl } from "./kernel.js";
 import { probeLanes } from "./lanes.js";
-import { type Allocation, isOutOfMemory, MemoryLedger, type MemoryReport, megabytes } from "./memory.js";
+import { type Allocation, isOutOfMemory, MemoryLedger, type MemoryReport, mebibytes } from "./memory.js";
 import type { DeviceOptions } from "./options.js";
 import { type DType, elements, type Part, rowBytes, storageBytes, Tensor, type TensorOptions } from "./tensor.js";
 import type { Recorder } from "./trace.js";
@@ -125,8 +125,8 @@ export class Device {
     if (perRow > this.limits.maxBindingBytes) {
       throw new ClipCapError(
         "out-of-memory",
-        `one row of ${label} [${shape}] takes ${megabytes(perRow)}, above this device's binding limit of ` +
-          `${megabytes(this.limits.maxBindingBytes)}`,
+        `one row of ${label} [${shape}] takes ${mebibytes(perRow)}, above this device's binding limit of ` +
+          `${mebibytes(this.limits.maxBindingBytes)}`,
       );
     }
     const gradBytes = options.requiresGrad ? storageBytes("f32", elements(shape)) : 0;
@@ -186,7 +186,7 @@ export class Device {
     if (bytes > this.limits.maxBufferBytes) {
       throw new ClipCapError(
         "out-of-memory",
-        `${label} needs one buffer of ${megabytes(bytes)}; this device allows ${megabytes(this.limits.maxBufferBytes)}`,
+        `${label} needs one buffer of ${mebibytes(bytes)}; this device allows ${mebibytes(this.limits.maxBufferBytes)}`,
       );
     }
     return this.admitted(label, bytes, account, () => this.gpu.createBuffer({ label, size: bytes, usage }));
@@ -201,7 +201,7 @@ export class Device {
     this.ledger.add(made, account, bytes);
     this.popScope(() => {
       if (!this.ledger.has(made)) return;
-      const reason = `the GPU has no ${megabytes(bytes)} left for ${label}; use a smaller model, batch or dtype`;
+      const reason = `the GPU has no ${mebibytes(bytes)} left for ${label}; use a smaller model, batch or dtype`;
       this.shortages.set(made, new ClipCapError("out-of-memory", reason));
     });
     return made;

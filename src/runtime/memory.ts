@@ -25,8 +25,8 @@ export class MemoryLedger {
     if (this.used + bytes > this.limit) {
       throw new ClipCapError(
         "out-of-memory",
-        `${label} needs ${megabytes(bytes)} of GPU memory, but ${megabytes(this.used)} of the allowed ` +
-          `${megabytes(this.limit)} are in use; use a smaller model, batch or dtype (f16, q8), or raise maxMemory`,
+        `${label} needs ${mebibytes(bytes)} of GPU memory, but ${mebibytes(this.used)} of the allowed ` +
+          `${mebibytes(this.limit)} are in use; use a smaller model, batch or dtype (f16, q8), or raise maxMemory`,
       );
     }
   }
@@ -62,7 +62,7 @@ export class MemoryLedger {
 }
 
 /** For messages: `12.5 MiB`. */
-export function megabytes(bytes: number): string {
+export function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 

@@ -3,11 +3,20 @@ import type { Device } from "./device.js";
 import { type Encoded, encodeDispatches } from "./encode.js";
 import { ClipCapError } from "./errors.js";
 import type { KernelSpec } from "./kernel.js";
-import { megabytes } from "./memory.js";
+import { mebibytes } from "./memory.js";
 import { type Conflict, type Lifetime, type Plan, planMemory } from "./plan.js";
 import { Reading } from "./reading.js";
 import { type Backward, Gradients } from "./tape.js";
-import { type DType, elements, type Storage, storageBytes, Tensor, type TensorPart, whole } from "./tensor.js";
+import {
+  byteLength,
+  type DType,
+  elements,
+  type Storage,
+  storageBytes,
+  Tensor,
+  type TensorPart,
+  whole,
+} from "./tensor.js";
 import { copyTo, planCopies, textureSize } from "./texture.js";
 import { Uniforms } from "./uniforms.js";
 
@@ -145,8 +154,8 @@ export class Program {
     }
   }
 
-  /** Plans memory without allocating: bytes of the arenas and the largest binding. */
-  measure(options: CompileOptions = {}): { arenaBytes: number; largestBinding: number; plan: Plan } {
+  /** Plans memory without allocating: where everything goes, and bytes of the largest binding. */
+  measure(options: CompileOptions = {}): { plan: Plan; largestBinding: number } {
     // Guards are only meaningful where nothing else may later be placed: with them, every value lives to the end.
     const forever = { first: 0, last: this.dispatches.length };
     const lifetimes = options.guardBytes ? this.lifetimes().map((l) => ({ ...l, ...forever })) : this.lifetimes();
@@ -155,11 +164,7 @@ export class Program {
       maxArenaBytes: this.device.limits.maxBufferBytes,
       guardBytes: options.guardBytes ?? 0,
     });
-    return {
-      arenaBytes: plan.arenas.reduce((a, b) => a + b, 0),
-      largestBinding: Math.max(0, ...lifetimes.map((l) => l.bytes)),
-      plan,
-    };
+    return { plan, largestBinding: Math.max(0, ...lifetimes.map((l) => l.bytes)) };
   }
 
   /**
@@ -227,7 +232,7 @@ export class Program {
       if (tensor.storage.kind === "transient" && !this.kept.has(tensor.storage)) {
         throw new TypeError(`${this.label}: ${tensor.label} cannot be read after a run unless it is kept`);
       }
-      const bytes = Math.ceil((tensor.size * (tensor.dtype === "f16" ? 2 : tensor.dtype === "q8" ? 1 : 4)) / 4) * 4;
+      const bytes = Math.ceil(byteLength(tensor.dtype, tensor.size) / 4) * 4;
       return { buffer, offset, staging: device.takeStaging(bytes), bytes, tensor };
     });
     const encode = (encoder: GPUCommandEncoder) => {
@@ -275,8 +280,8 @@ export class Program {
     const big = this.transients.find((t) => t.storage.kind === "transient" && t.storage.bytes === largest);
     throw new ClipCapError(
       "out-of-memory",
-      `${this.label}: ${big?.label} [${big?.shape}] takes ${megabytes(largest)}, above this device's binding limit of ` +
-        `${megabytes(maxBindingBytes)}; use a smaller batch`,
+      `${this.label}: ${big?.label} [${big?.shape}] takes ${mebibytes(largest)}, above this device's binding limit of ` +
+        `${mebibytes(maxBindingBytes)}; use a smaller batch`,
     );
   }
 

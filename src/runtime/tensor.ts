@@ -105,14 +105,19 @@ export function elements(shape: readonly number[]): number {
   return shape.reduce((n, d) => n * d, 1);
 }
 
-/** Bytes of `count` elements, rounded up to whole 16-byte vectors so that a kernel may bind them as vec4. */
+/** Bytes of `count` elements. */
+export function byteLength(dtype: DType, count: number): number {
+  return (count * BITS[dtype]) / 8;
+}
+
+/** The same rounded up to whole 16-byte vectors so that a kernel may bind them as vec4. */
 export function storageBytes(dtype: DType, count: number): number {
-  return Math.max(16, Math.ceil((count * BITS[dtype]) / 128) * 16);
+  return Math.max(16, Math.ceil(byteLength(dtype, count) / 16) * 16);
 }
 
 /** Bytes of one row without padding; a tensor is split between rows, so rows of packed types must fill words. */
 export function rowBytes(dtype: DType, shape: readonly number[]): number {
-  return (elements(shape.slice(1)) * BITS[dtype]) / 8;
+  return byteLength(dtype, elements(shape.slice(1)));
 }
 
 export interface TensorOptions {

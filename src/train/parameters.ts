@@ -1,6 +1,6 @@
 import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
-import { megabytes } from "../runtime/memory.js";
+import { mebibytes } from "../runtime/memory.js";
 import { align } from "../runtime/plan.js";
 import { type Part, rowBytes, storageBytes, Tensor } from "../runtime/tensor.js";
 
@@ -60,7 +60,7 @@ export function layOutParameters(parameters: readonly Parameter[], limit: number
     if (perRow > most) {
       throw new ClipCapError(
         "out-of-memory",
-        `one row of ${name} [${shape}] takes ${megabytes(perRow)}, above this device's binding limit of ${megabytes(most)}`,
+        `one row of ${name} [${shape}] takes ${mebibytes(perRow)}, above this device's binding limit of ${mebibytes(most)}`,
       );
     }
     const perPiece = Math.floor(most / perRow);

@@ -126,10 +126,8 @@ export class Trainer {
 
   /** Arithmetic of the largest step, without the update. */
   get flops(): number {
-    return this.recorded
-      .values()
-      .next()
-      .value!.program.dispatches.reduce((sum, d) => sum + flopsOf(d), 0);
+    const { program } = this.recorded.get(keyOf(this.options.largest, "train"))!;
+    return program.dispatches.reduce((sum, d) => sum + flopsOf(d), 0);
   }
 
   free(): void {
@@ -140,7 +138,7 @@ export class Trainer {
   }
 
   private async programFor(shape: BatchShape, kind: "train" | "evaluate"): Promise<Recorded> {
-    const key = `${kind} ${Object.values(shape)}`;
+    const key = keyOf(shape, kind);
     const known = this.recorded.get(key);
     if (known) return known;
     const gradients = kind === "train";
@@ -182,6 +180,11 @@ export class Trainer {
     device.write(texts.ids, host.texts);
     device.write(texts.last, host.ends);
   }
+}
+
+/** Names a recorded program. */
+function keyOf(shape: BatchShape, kind: "train" | "evaluate"): string {
+  return `${kind} ${Object.values(shape)}`;
 }
 
 /** A step that the GPU is working on. */

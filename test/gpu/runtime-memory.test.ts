@@ -42,14 +42,14 @@ describe("the ledger", () => {
     p.keep(x);
     const persistent = device.memory().used - start.used;
     expect(persistent).toBe(20_000);
-    const { arenaBytes, largestBinding } = p.measure();
-    expect(arenaBytes).toBe(2 * 20_224); // 20,000 rounded up to the alignment of 256
+    const { plan, largestBinding } = p.measure();
+    expect(plan.arenas).toEqual([20_224, 20_224]); // 20,000 rounded up to the alignment of 256
     expect(largestBinding).toBe(20_000);
     expect(device.memory().used - start.used).toBe(persistent); // measuring allocates nothing
     await p.compile();
     const { byLabel, used } = device.memory();
-    expect(byLabel.planned).toBe(persistent + arenaBytes);
-    expect(used - start.used).toBe(persistent + arenaBytes + (byLabel.uniforms ?? 0) - (start.byLabel.uniforms ?? 0));
+    expect(byLabel.planned).toBe(persistent + 2 * 20_224);
+    expect(used - start.used).toBe(byLabel.planned! + (byLabel.uniforms ?? 0) - (start.byLabel.uniforms ?? 0));
     p.destroy();
     p.destroy();
     expect(device.memory().byLabel).toEqual(start.byLabel);

@@ -10,16 +10,23 @@ import { Device } from "./runtime/device.js";
 import { ClipCapError } from "./runtime/errors.js";
 import type { DeviceOptions } from "./runtime/options.js";
 
-export { decodeImage } from "./data/image/decode-browser.js";
+export { type DecodeOptions, decodeImage } from "./data/image/decode-browser.js";
+export type { Preprocessing } from "./data/image/preprocess.js";
 export type { RgbImage } from "./data/image/rgb.js";
-export { type Caption, ClipCap, type LoadOptions, type ModelSource } from "./models/clipcap.js";
+export type { Tokenizer } from "./data/tokenizer.js";
+export { type Caption, ClipCap, type LoadOptions, type ModelSource, type Networks } from "./models/clipcap.js";
+export type { GeneratorShape } from "./models/generate.js";
 export type { CaptionOptions } from "./models/options.js";
+export type { WeightDType } from "./models/weights.js";
 export type { AdapterInfo, DeviceLimits } from "./runtime/adapter.js";
 export { type Counters, Device } from "./runtime/device.js";
 export { ClipCapError, type ErrorCode } from "./runtime/errors.js";
 export type { MemoryReport } from "./runtime/memory.js";
 export type { DeviceOptions } from "./runtime/options.js";
-export { filesFolder, type ModelFolder, mapFolder, urlFolder } from "./weights/folder.js";
+export { filesFolder, type ModelFile, type ModelFolder, mapFolder, urlFolder } from "./weights/folder.js";
+export type { ModelFiles } from "./weights/model-files.js";
+export type { ByteSource } from "./weights/source.js";
+export type { UrlOptions } from "./weights/url-source.js";
 
 /**
  * Opens the browser's GPU.

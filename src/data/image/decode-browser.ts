@@ -1,18 +1,20 @@
 import { ClipCapError } from "../../runtime/errors.js";
 import { MAX_PIXELS, type RgbImage, rgbFromChannels } from "./rgb.js";
 
+export interface DecodeOptions {
+  /** Ignore the EXIF orientation, as Pillow does; default false. */
+  readonly rawOrientation?: boolean;
+  /** Default MAX_PIXELS (178,956,970). */
+  readonly maxPixels?: number;
+}
+
 /**
  * Decodes a file with the browser's own decoder, never scaling it: the resampling must be ours to equal Pillow's.
  * Colour profiles are not applied. Differences from Node: JPEG bytes depend on the browser's decoder, and a canvas
  * stores premultiplied colour, so what lies under full transparency becomes black.
- * @param options.rawOrientation ignore the EXIF orientation, as Pillow does; default false
- * @param options.maxPixels default MAX_PIXELS (178,956,970)
  * @throws ClipCapError `bad-image`
  */
-export async function decodeImage(
-  blob: Blob,
-  options: { readonly rawOrientation?: boolean; readonly maxPixels?: number } = {},
-): Promise<RgbImage> {
+export async function decodeImage(blob: Blob, options: DecodeOptions = {}): Promise<RgbImage> {
   const name = blob instanceof File ? blob.name : "the image";
   if (blob.size === 0)
     throw new ClipCapError("bad-image", `${name} is empty; give a JPEG, PNG, WebP, GIF or AVIF file.`);

@@ -10,7 +10,7 @@ export type Interval = readonly [low: number, high: number];
 export interface BootstrapOptions {
   /** Default 1000. */
   readonly resamples?: number;
-  /** The same seed draws the same images; default 0. */
+  /** A whole number below 2^32. The same seed draws the same images; default 0. */
   readonly seed?: number;
 }
 
@@ -141,6 +141,10 @@ function* drawImages(images: number, options: BootstrapOptions): Generator<Uint3
       `resamples is ${resamples}; it must be a whole number from 1 to ${MAX_RESAMPLES}`,
     );
   }
+  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
+    throw new ClipCapError("bad-usage", `seed is ${seed}; it must be a whole number from 0 to ${2 ** 32 - 1}`);
+  }
+  if (images === 0) throw new ClipCapError("bad-input", "there are no scores to draw from; give at least one");
   const random = uniform(seed);
   const draws = new Uint32Array(images);
   for (let r = 0; r < resamples; r++) {

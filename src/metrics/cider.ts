@@ -1,6 +1,6 @@
 /** CIDEr-D (Vedantam et al. 2015) as coco-caption computes it under the name CIDEr: no stemming, sigma 6, times 10. */
 import { type GramCounts, GramIndex, MAX_ORDER, splitWords } from "./grams.js";
-import type { CaptionItem } from "./item.js";
+import { type CaptionItem, checkItems } from "./item.js";
 
 /** Standard deviation, in words, of the penalty for a difference in length. */
 const SIGMA = 6;
@@ -21,8 +21,10 @@ type Rarity = (gram: number) => number;
 /**
  * CIDEr-D of every image; the corpus's is their mean. How rare an n-gram is, is counted over the references of these very
  * images, so a score depends on the whole set: scores of 193 images and of 5,000 do not compare, and one image alone has 0.
+ * @throws ClipCapError `bad-input` for an image without references, or captions that are no texts.
  */
 export function ciderD(items: readonly CaptionItem[]): number[] {
+  checkItems(items);
   const index = new GramIndex();
   const frequency = documentFrequencies(items, index);
   const rarest = Math.log(items.length);

@@ -1,4 +1,5 @@
 /** What BLEU does not see: whether a system says the same of every photo, and whether it only repeats what it has read. */
+import { ClipCapError } from "../runtime/errors.js";
 import { splitWords } from "./grams.js";
 
 export interface Diversity {
@@ -28,6 +29,7 @@ export interface Things {
 }
 
 export function thingsOf(captions: readonly string[]): Things {
+  checkCaptions(captions);
   const lists = captions.map(splitWords);
   return {
     words: lists.flat(),
@@ -52,7 +54,12 @@ function distinctShare(things: readonly string[]): number {
 
 /** Share of captions that are in no caption of the training set word for word; both tokenised, at least one candidate. */
 export function novelShare(captions: readonly string[], training: Iterable<string>): number {
+  checkCaptions(captions);
   return novelty(captions, training).reduce((sum, one) => sum + one, 0) / captions.length;
+}
+
+function checkCaptions(captions: readonly string[]): void {
+  if (captions.length === 0) throw new ClipCapError("bad-input", "there are no captions; give at least one");
 }
 
 /** For each caption 1 where it is in no caption of the training set word for word, else 0. */
@@ -64,6 +71,7 @@ export function novelty(captions: readonly string[], training: Iterable<string>)
 
 /** Lengths of tokenised captions in words; at least one. */
 export function lengths(captions: readonly string[]): Lengths {
+  checkCaptions(captions);
   const sorted = captions.map((caption) => splitWords(caption).length).sort((a, b) => a - b);
   const mean = sorted.reduce((sum, n) => sum + n, 0) / sorted.length;
   const middle = (sorted.length - 1) / 2;

@@ -1,7 +1,7 @@
 import { ClipCapError } from "../runtime/errors.js";
 import { type BleuCounts, bleuCounts, bleuScore, sumBleuCounts } from "./bleu.js";
 import { ciderD } from "./cider.js";
-import type { CaptionItem } from "./item.js";
+import { type CaptionItem, checkItems } from "./item.js";
 import type { PerMetric } from "./per-metric.js";
 import { ptbTokenize } from "./ptb.js";
 import { rougeL } from "./rouge.js";
@@ -25,13 +25,12 @@ export interface EvaluateOptions {
 /**
  * BLEU, ROUGE-L and CIDEr-D as coco-caption computes them. An empty candidate is scored like any other (BLEU 0); so is
  * text in another script, of which Treebank's rules make a token of each run of letters.
- * @throws ClipCapError `bad-input` for no images, or one without references.
+ * @throws ClipCapError `bad-input` for no images, one without references, or captions that are no texts.
  */
 export function evaluate(items: readonly CaptionItem[], options: EvaluateOptions = {}): Evaluation {
   if (items.length === 0)
     throw new ClipCapError("bad-input", "there are no captions to score; give at least one image");
-  const bare = items.findIndex(({ references }) => references.length === 0);
-  if (bare >= 0) throw new ClipCapError("bad-input", `image ${bare} has no references; give at least one for each`);
+  checkItems(items);
   const tokens = options.tokenized ? items : tokenizeItems(items);
   const counts = tokens.map(({ candidate, references }) => bleuCounts(candidate, references));
   const rouge = tokens.map(({ candidate, references }) => rougeL(candidate, references));

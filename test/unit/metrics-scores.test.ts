@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { bootstrap, bootstrapMean, comparePaired } from "../../src/metrics/bootstrap.js";
+import { bootstrap, bootstrapMean, compareMeans, comparePaired } from "../../src/metrics/bootstrap.js";
+import { ciderD } from "../../src/metrics/cider.js";
 import { clipScore, refClipScore } from "../../src/metrics/clip-score.js";
 import { diversity, lengths, novelShare } from "../../src/metrics/diversity.js";
 import { evaluate } from "../../src/metrics/evaluate.js";
@@ -84,9 +85,20 @@ describe("corpus scores", () => {
     expect(scored([{ candidate: "a dog", references: ["a dog"] }]).corpus.ciderD).toBe(0);
   });
 
-  it("no images, and images without references, are errors", () => {
-    expect(() => evaluate([])).toThrow(ClipCapError);
-    expect(() => evaluate([{ candidate: "a", references: [] }])).toThrow("image 0 has no references");
+  it("no images is an error", () => expect(() => evaluate([])).toThrow(ClipCapError));
+
+  it.each([
+    [{ candidate: "a", references: [] }, "image 1 has no references; give at least one for each"],
+    [{ candidate: "a" }, "image 1 has no references; give at least one for each"],
+    [undefined, "image 1 has no references; give at least one for each"],
+    [{ candidate: 5, references: ["a"] }, "image 1 has a caption that is no text"],
+    [{ references: ["a"] }, "image 1 has a caption that is no text"],
+    [{ candidate: "a", references: ["a", null] }, "image 1 has a caption that is no text"],
+  ])("%j is an error", (wrong, message) => {
+    const list = [{ candidate: "a", references: ["a"] }, wrong as CaptionItem];
+    for (const score of [evaluate, ciderD]) {
+      expect(() => score(list)).toThrow(expect.objectContaining({ code: "bad-input", message }));
+    }
   });
 
   it("10,000 different n-grams keep their counts", () => {
@@ -193,9 +205,31 @@ describe("bootstrap", () => {
     expect(() => comparePaired(good, scored(system(3, 3)))).toThrow("scored on 200 and 3 images");
     expect(() => bootstrap(good, { resamples: 0 })).toThrow("resamples is 0; it must be a whole number from 1 to");
   });
+
+  it("no scores are an error", () => {
+    const error = expect.objectContaining({
+      code: "bad-input",
+      message: expect.stringMatching(/^there are no scores/),
+    });
+    expect(() => bootstrapMean([])).toThrow(error);
+    expect(() => compareMeans([], [])).toThrow(error);
+  });
+
+  it.each([1.5, -1, 2 ** 32, Number.NaN])("the seed %f is an error", (seed) => {
+    expect(() => bootstrapMean([1, 2], { seed })).toThrow(`seed is ${seed}; it must be a whole number from 0 to`);
+  });
 });
 
 describe("diversity and lengths", () => {
+  it.each([
+    ["diversity", () => diversity([])],
+    ["lengths", () => lengths([])],
+    ["novelShare", () => novelShare([], ["a"])],
+  ])("%s of no captions is an error", (_, measure) => {
+    const message = "there are no captions; give at least one";
+    expect(measure).toThrow(expect.objectContaining({ code: "bad-input", message }));
+  });
+
   const captions = ["a dog runs", "a dog runs", "a cat", ""];
 
   it("counts words, pairs and sentences", () => {

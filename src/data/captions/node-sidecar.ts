@@ -19,18 +19,17 @@ export async function* readSidecars(folder: string, problems: ProblemLog): Async
     const id = nameOf(path);
     const file = path.replace(/\.[^.]*$/, ".txt");
     texts.add(file);
+    let empty = true;
     try {
-      let empty = true;
       for await (const { line, text } of splitLines(readPieces(file), problems, file)) {
         if (text.trim() === "") continue;
         empty = false;
         yield { id, places: [id], captions: [text], where: line, file };
       }
-      if (empty) problems.add("caption", id, "the .txt file beside it has no caption");
     } catch (error) {
       if ((error as { code?: unknown }).code !== "not-found") throw error;
-      problems.add("caption", id, "there is no .txt file with captions beside it");
     }
+    if (empty) yield { id, places: [id], captions: [], where: nameOf(file) };
   }
   for (const path of await filesBelow(folder, "*.txt")) {
     if (!texts.has(path)) problems.add("image", nameOf(path), "there is no image beside it");

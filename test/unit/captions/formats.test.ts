@@ -283,10 +283,10 @@ test("a folder of images with .txt files", async () => {
   ]);
   expect(data.problems.counts).toEqual({ row: 1, caption: 4, image: 2, picture: 0 });
   expect(sentences(data, root).map((text) => text.replace(root, "DATA"))).toEqual([
-    "DATA, c.png: there is no .txt file with captions beside it.",
+    'DATA, c.txt: "c.png" has no caption.',
     'd.txt, line 2: the caption "." is empty.',
-    "DATA, e.png: the .txt file beside it has no caption.",
-    "DATA, f.png: the .txt file beside it has no caption.",
+    'DATA, e.txt: "e.png" has no caption.',
+    'DATA, f.txt: "f.png" has no caption.',
     "g.txt, line 2: the line is longer than the limit of 1048576 characters.",
     "DATA, README.txt: there is no image beside it.",
     "DATA, sub/lost.txt: there is no image beside it.",

@@ -76,7 +76,7 @@ async function embed(args: readonly string[], options: Options): Promise<void> {
     const { model } = await opening;
     screen.progress("compiling kernels (the driver keeps them for next time)");
     for await (const { names, images } of batches) {
-      const vectors = await model.embed(images, { ...options, signal: stopSignal });
+      const vectors = await model.embed(images, { batch, signal: stopSignal });
       vectors.forEach((raw, i) => {
         const vector = options.normalize ? unit(raw) : raw;
         const name = names[i]!;

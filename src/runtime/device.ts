@@ -147,10 +147,11 @@ export class Device {
   write(tensor: Tensor, data: ArrayBufferView, row = 0): void {
     this.ensureOpen();
     if (tensor.storage.kind !== "buffers") throw new TypeError(`${tensor.label} lives inside a program`);
+    if (!ArrayBuffer.isView(data)) throw new TypeError(`${tensor.label}: what is written must be a typed array`);
     const perRow = rowBytes(tensor.dtype, tensor.shape);
     const source = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     const rows = tensor.shape.length === 0 ? 1 : source.byteLength / perRow;
-    if (!Number.isInteger(rows) || rows === 0 || row + rows > tensor.rows) {
+    if (!Number.isInteger(rows) || row + rows > tensor.rows) {
       throw new RangeError(
         `${tensor.label} [${tensor.shape}] has rows of ${perRow} bytes; ${source.byteLength} bytes from row ${row} on ` +
           "are no whole rows of it",

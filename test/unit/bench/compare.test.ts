@@ -95,7 +95,7 @@ describe("parseReport", () => {
 
   it.each([
     ["not JSON", "{", /^a\.json is not valid JSON/],
-    ["a list", [], /^a\.json must be a JSON object, not \[\]\.$/],
+    ["a list", [], /^a\.json must be a JSON object, not a list\.$/],
     ["another file", { name: "clipcap-webgpu" }, /^a\.json is no benchmark: it has no list "results"/],
     ["no results in it", { ...good, results: {} }, /no list "results"/],
     ["a result that is no object", { ...good, results: [7] }, /^a\.json: results\[0\] must be a JSON object, not 7\.$/],

@@ -58,7 +58,7 @@ it("that is damaged is refused in one sentence", async () => {
   const broken: [string, RegExp][] = [
     ["", /is damaged \(is not valid JSON .*\) and is not used$/],
     [whole.slice(0, 90), /is damaged \(is not valid JSON/],
-    ["[1]", /is damaged \(must be a JSON object, not \[1\]\)/],
+    ["[1]", /is damaged \(must be a JSON object, not a list\)/],
     [whole.replace('"format":1', '"format":2'), /"format" must be a whole number from 1 to 1, not 2/],
     [whole.replace('"chosen":"fast"', '"chosen":7'), /results\[0\]: "chosen" must be a text/],
     [whole.replace('"speedup":1.25', '"speedup":null'), /"speedup" must be a number/],

@@ -8,9 +8,8 @@ import type { Device } from "../runtime/device.js";
 import { ClipCapError } from "../runtime/errors.js";
 import { Program } from "../runtime/program.js";
 import type { Tensor } from "../runtime/tensor.js";
-import { filesFolder, type ModelFolder, mapFolder, readJson, urlFolder } from "../weights/folder.js";
+import { filesFolder, type ModelFile, type ModelFolder, mapFolder, readJson, urlFolder } from "../weights/folder.js";
 import { type ModelFiles, openModel } from "../weights/model-files.js";
-import type { ByteSource } from "../weights/source.js";
 import type { TensorFile } from "../weights/tensor-file.js";
 import { type ClipVision, clipVision, loadClipVision } from "./clip.js";
 import { checkImageSize, checkTokens } from "./fit.js";
@@ -31,11 +30,7 @@ import {
 import { WEIGHT_DTYPES, type WeightDType, WeightLoader } from "./weights.js";
 
 /** A model folder (docs/facts.md 10): opened, at an address, as files that the user chose, or as files in memory. */
-export type ModelSource =
-  | ModelFolder
-  | string
-  | readonly File[]
-  | ReadonlyMap<string, ByteSource | Uint8Array | ArrayBuffer>;
+export type ModelSource = ModelFolder | string | URL | ArrayLike<File> | ReadonlyMap<string, ModelFile>;
 
 export interface LoadOptions {
   /** How matrices are kept on the GPU. Default f32; f16 takes half of it and q8 a quarter. */
@@ -354,10 +349,11 @@ export class ClipCap {
 }
 
 function openFolder(source: ModelSource, signal?: AbortSignal): ModelFolder {
-  if (typeof source === "string") return urlFolder(source, { signal });
-  if (Array.isArray(source)) return filesFolder(source as readonly File[]);
+  if (typeof source === "string" || source instanceof URL) return urlFolder(source, { signal });
   if (source instanceof Map) return mapFolder("the given files", source);
   if (typeof (source as ModelFolder | undefined)?.open === "function") return source as ModelFolder;
+  if (typeof (source as ArrayLike<File> | undefined)?.length === "number")
+    return filesFolder(source as ArrayLike<File>);
   throw new ClipCapError("bad-usage", "a model is an opened folder, an address, a list of files or a Map of them");
 }
 

@@ -138,7 +138,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ["crossentropy.backward", "weight(row) * dloss[0]", "weight(row) / dloss[0]"],
   ]),
   ...faults("kernels/crossentropy/crossentropy.ts", "gpu/crossentropy", undefined, [
-    ["crossentropy, recorded", "backward(over, logits, chunk.first, dloss)", "backward(over, logits, 0, dloss)"],
+    ["crossentropy, recorded", "backward(common, logits, chunk.first, dloss)", "backward(common, logits, 0, dloss)"],
     ["crossentropy, recorded", "i === chunks.length - 1 ? last", "i === 0 ? last"],
   ]),
 

@@ -12,9 +12,14 @@ export async function chooseDevice(which: string, options?: NodeDeviceOptions): 
   return device;
 }
 
-/** What `clipcap tune` found for this device; CLIPCAP_TUNE=0 in the environment leaves it out. */
+/** CLIPCAP_TUNE=0 in the environment leaves out what `clipcap tune` found. */
+export function takesUsualKernels(): boolean {
+  return process.env.CLIPCAP_TUNE === "0";
+}
+
+/** What `clipcap tune` found for this device, where it is wanted. */
 export async function cachedTable(device: Device): Promise<TuneTable | undefined> {
-  if (process.env.CLIPCAP_TUNE === "0") return undefined;
+  if (takesUsualKernels()) return undefined;
   return usableTable(tableFile(device.adapter), device, "run clipcap tune again");
 }
 

@@ -8,7 +8,7 @@ import { ClipCap } from "../models/clipcap.js";
 import { DEFAULT_MODEL, modelFolder } from "../node/model.js";
 import type { Device } from "../runtime/device.js";
 import { readTable, tableFile, tunedOf } from "../tune/node-table.js";
-import { chooseDevice } from "./device.js";
+import { chooseDevice, takesUsualKernels } from "./device.js";
 import { EXIT_FAILED, sentence } from "./fail.js";
 import { type CommonOptions, withCommonOptions } from "./options.js";
 import { Screen } from "./screen.js";
@@ -168,7 +168,7 @@ async function describeKernels(device: Device): Promise<Check> {
     if (!table) return { ...check, detail: "the usual ones; clipcap tune finds the fastest in a minute or two" };
     const { digest, choices } = tunedOf(table);
     const [date, changed] = [table.date.slice(0, 10), Object.keys(choices).length];
-    const unused = device.tuned || changed === 0 ? "" : "; not used, as CLIPCAP_TUNE=0 says";
+    const unused = takesUsualKernels() ? "; not used, as CLIPCAP_TUNE=0 says" : "";
     const detail = `measured ${date}: ${changed} of ${table.results.length} classes take another than usual${unused}`;
     return { ...check, detail, data: { digest, date: table.date } };
   } catch (error) {

@@ -7,6 +7,7 @@ import type { RgbImage } from "../data/image/rgb.js";
 import { ClipCap } from "../models/clipcap.js";
 import { DEFAULT_MODEL, modelFolder } from "../node/model.js";
 import type { Device } from "../runtime/device.js";
+import { mebibytes } from "../runtime/memory.js";
 import { readTable, tableFile, tunedOf } from "../tune/node-table.js";
 import { chooseDevice, takesUsualKernels } from "./device.js";
 import { EXIT_FAILED, sentence } from "./fail.js";
@@ -230,8 +231,4 @@ function stopwatch(): () => number {
     last = performance.now();
     return Math.round(last - before);
   };
-}
-
-function mebibytes(bytes: number): string {
-  return `${Math.round(bytes / 2 ** 20)} MiB`;
 }
